@@ -1,0 +1,114 @@
+# make demo and make test set up what they need: Debian packages, Go modules,
+# and model files and pictures from the Python package index. docs/building.md
+# says more.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+BUILD_PACKAGES := g++ libdlib-dev libopenblas-dev libjpeg62-turbo-dev python3-pip python3-setuptools mosquitto-clients
+CROSS_PACKAGES := g++-aarch64-linux-gnu g++-arm-linux-gnueabihf debian-archive-keyring qemu-user-static
+TEST_PACKAGES := mosquitto shellcheck systemd
+
+# The processor that a binary needs at least.
+BASELINE_x86_64 := -march=x86-64-v2
+BASELINE_aarch64 := -march=armv8-a
+BASELINE_armv7l := -march=armv7-a+neon-vfpv3 -mfloat-abi=hard
+
+TOOLCHAIN := $(CURDIR)/build/toolchain
+export CXX := $(TOOLCHAIN)/g++ $(BASELINE_$(shell uname -m))
+export CGO_LDFLAGS := -L$(TOOLCHAIN)
+export FACEGATE_MODELS := $(CURDIR)/build/models
+export FACEGATE_PICTURES := $(CURDIR)/build/pictures
+export FACEGATE_BINARY := $(CURDIR)/build/facegate
+
+.PHONY: build models demo bench clean setup setup-cross setup-test toolchain
+.PHONY: test lint fmt tidy vet staticcheck shellcheck unit race fuzz cross cross-test
+
+# install installs those of the packages $(1) that are missing. A mirror may be
+# caught half-way through its own update, so there are three tries.
+define install
+	@missing=$$(comm -13 \
+		<(dpkg-query -W -f='$${db:Status-Status} $${Package}\n' | sed -n 's/^installed //p' | sort -u) \
+		<(printf '%s\n' $(1) | sort -u)); \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing" $$missing; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	for wait in 5 15 0; do \
+		$$sudo apt-get -qq update && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing && exit 0; \
+		sleep $$wait; \
+	done; exit 1
+endef
+
+setup:
+	$(call install,$(BUILD_PACKAGES))
+
+setup-cross:
+	$(call install,$(BUILD_PACKAGES) $(CROSS_PACKAGES))
+
+setup-test:
+	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+toolchain: setup
+	@match/dlib/toolchain/prepare.sh $(TOOLCHAIN) g++
+
+build: toolchain
+	go build -trimpath -tags dlib -o build/facegate ./daemon
+
+models: build
+	@build/facegate models pull --dir build/models dlib
+	@build/facegate models pull --dir build/pictures demo-pictures
+
+demo: models
+	@go build -trimpath -o build/demo ./daemon/demo
+	@build/demo $(if $(KEEP),--keep)
+
+bench: models
+	go test -tags dlib -run '^$$' -bench . -benchmem ./...
+
+test: lint unit race fuzz cross-test
+
+lint: fmt tidy vet staticcheck shellcheck
+
+fmt:
+	@test -z "$$(gofmt -l capture match hal daemon docs)" || { gofmt -d capture match hal daemon docs; exit 1; }
+
+tidy:
+	go mod tidy -diff
+
+vet: toolchain # for the boards without their C libraries
+	CGO_ENABLED=0 go vet ./...
+	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
+	CGO_ENABLED=0 GOARCH=arm go vet ./...
+	go vet -tags "dlib integration" ./...
+
+staticcheck: toolchain
+	go tool staticcheck -tags "dlib integration" ./...
+
+shellcheck: setup-test
+	shellcheck $$(find . -name '*.sh' -not -path './build/*') .ci/run
+
+unit: # as on a machine without a C library, and with an int of 32 bits
+	CGO_ENABLED=0 go build ./...
+	CGO_ENABLED=0 go test ./...
+	CGO_ENABLED=0 GOARCH=386 go test ./capture/... ./hal/... ./match/...
+
+race: models setup-test
+	go test -race -tags "dlib integration" ./...
+
+FUZZTIME := 5s
+fuzz: # every fuzz target, for a short time
+	@grep -rl --include='*_test.go' --exclude-dir=build '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
+		for name in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c 6-); do \
+			CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+cross: setup-cross # ARCH="arm64 armv7" for some of them
+	./cross-build.sh $(ARCH)
+
+cross-test: cross models
+	./cross-build.sh --check $(ARCH)
+
+clean:
+	rm -rf build dist

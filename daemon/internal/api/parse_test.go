@@ -1,0 +1,119 @@
+package api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"mime/multipart"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var allFields = []string{photoField, uploadField, refField}
+
+// hold fails t if a parser let something through that it must not.
+func hold(t *testing.T, sub submission, p *problem) {
+	t.Helper()
+	if p != nil {
+		if _, known := codes()[p.Code]; !known || p.Message == "" || len(p.Message) > 400 {
+			t.Errorf("problem %+v", p)
+		}
+		if sub.picture != nil || sub.upload != "" || sub.subjectRef != "" {
+			t.Error("a problem along with a submission")
+		}
+		return
+	}
+	if (len(sub.picture) == 0) == (sub.upload == "") {
+		t.Errorf("picture of %d bytes and upload %q", len(sub.picture), sub.upload)
+	}
+	if len(sub.subjectRef) > maxRef || strings.ContainsAny(sub.subjectRef, " \n\x00") {
+		t.Errorf("subject_ref %q", sub.subjectRef)
+	}
+}
+
+func FuzzJSONBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"id_photo":"AAAA","subject_ref":"card-7"}`, `{"id_photo":"_-\r\n8"}`, `{"upload":"ABC"}`,
+		`{"id_photo":"AAAA","id_photo":""}`, `{"id_photo":["AAAA"]}`, `{"ID_PHOTO":"AAAA"}{`, `{"id_photo":"AA==",}`, `null`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sub, p := parseJSON(bytes.NewReader(body), allFields)
+		hold(t, sub, p)
+		if p != nil {
+			return
+		}
+		var want struct {
+			Photo  string `json:"id_photo"`
+			Upload string `json:"upload"`
+			Ref    string `json:"subject_ref"`
+		}
+		if err := json.Unmarshal(body, &want); err != nil {
+			t.Fatalf("the standard decoder refuses it: %v", err)
+		}
+		if sub.upload != want.Upload || sub.subjectRef != want.Ref {
+			t.Errorf("upload %q, ref %q; the standard decoder reads %q, %q", sub.upload, sub.subjectRef, want.Upload, want.Ref)
+		}
+		plain := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/", "=", "").Replace(want.Photo)
+		if got := base64.RawStdEncoding.EncodeToString(sub.picture); len(got) != len(plain) {
+			t.Errorf("picture of %d bytes from %d characters", len(sub.picture), len(plain))
+		}
+	})
+}
+
+func FuzzMultipartBody(f *testing.F) {
+	const part = "--b\r\nContent-Disposition: form-data; name=\"%\"\r\n\r\n"
+	photo := strings.Replace(part, "%", "id_photo", 1)
+	for _, seed := range []string{
+		photo + "\xff\xd8\r\n--b--\r\n", photo + "x\r\n" + photo + "y\r\n--b--", photo, "--b--", "",
+		strings.Replace(part, "%", "subject_ref", 1) + "card-7\r\n" + photo + "x\r\n--b--\r\n",
+		"--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=41\r\n--b--",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sub, p := parseMultipart(multipart.NewReader(bytes.NewReader(body), "b"), allFields)
+		hold(t, sub, p)
+		if p == nil && !bytes.Contains(body, sub.picture) {
+			t.Error("the picture is not what was sent")
+		}
+	})
+}
+
+// A form may be anything but endless: its parts are refused one by one.
+func TestManyPartsAreRefusedAtTheFirstTooMany(t *testing.T) {
+	body := strings.NewReader(strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"id_photo\"\r\n\r\nx\r\n", 100_000))
+	_, p := parseMultipart(multipart.NewReader(body, "b"), allFields)
+	if p == nil || p.Field != photoField {
+		t.Fatalf("got %+v", p)
+	}
+	if read := int(body.Size()) - body.Len(); read > 64<<10 {
+		t.Errorf("%d bytes were read before that", read)
+	}
+}
+
+func TestDocsListEveryCode(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[code]int{}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			continue
+		}
+		status, err := strconv.Atoi(strings.TrimSpace(cells[2]))
+		if name := strings.Trim(cells[1], " `"); err == nil && name != "" {
+			documented[code(name)] = status
+		}
+	}
+	if diff := cmp.Diff(documented, codes()); diff != "" {
+		t.Errorf("docs/api.md (-) and the program (+) differ:\n%s", diff)
+	}
+}

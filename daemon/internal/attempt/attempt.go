@@ -1,0 +1,315 @@
+// Package attempt is the straight line from an ID photo to an outcome.
+//
+//	request ─► Begin ─► reference ─► probes ─► verdict ─► authorised? ─► Append ─► door
+//
+// One goroutine, [Line.Run], owns the attempt under way: it starts with an ID
+// photo and ends exactly once, with one event. The owner only waits; pictures
+// are worked on by a [Matcher], whose late answers are dropped. The door moves
+// only after the outcome is on disk.
+//
+// The package knows no camera, broker, HTTP or file format, so that its tests
+// run in virtual time.
+package attempt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/facegate/facegate/capture"
+	"github.com/facegate/facegate/daemon/internal/event"
+	"github.com/facegate/facegate/match"
+)
+
+// Errors that Start, Cancel and Grant return.
+var (
+	ErrBusy       = errors.New("an attempt is under way")
+	ErrStopped    = errors.New("the daemon is stopping")
+	ErrNoAttempt  = errors.New("no such attempt is under way")
+	ErrNotWaiting = errors.New("the attempt is not waiting for a grant")
+)
+
+// A Request asks for one attempt.
+type Request struct {
+	Picture    []byte // the ID photo as it arrived: JPEG, PNG, BMP or TIFF
+	Source     string // http, inbox, button, mqtt
+	SubjectRef string // the caller's opaque word for the ID, or ""
+	MayOpen    bool   // whether a match from this source may open the door
+}
+
+// A Ticket is an attempt that has been accepted.
+type Ticket struct {
+	ID   string             // a ULID
+	Done <-chan event.Event // receives the one outcome, then nothing
+}
+
+// A Look is what the matcher saw in one frame.
+type Look struct {
+	Flaw     Flaw               // why the frame gives no probe; empty if it does
+	Template match.Template     // of the one face, if there is no flaw
+	Gates    map[string]float64 // quality figures of the face
+}
+
+// A Flaw is why a frame gives no probe.
+type Flaw string
+
+// The flaws of a frame.
+const (
+	NoFace     Flaw = "no_face"
+	ManyFaces  Flaw = "many_faces"
+	FaceSmall  Flaw = "face_small"
+	FaceBlur   Flaw = "face_blurred"
+	FaceDark   Flaw = "face_dark"
+	FaceBright Flaw = "face_bright"
+	BadFrame   Flaw = "bad_frame" // the frame could not be decoded
+)
+
+// A Refusal is a Matcher's answer to an ID photo that gives no reference.
+type Refusal struct {
+	Reason event.Reason
+	Err    error
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %v", r.Reason, r.Err) }
+
+// Unwrap returns the cause.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// A Matcher works on pictures. Its methods wait at most until ctx ends and
+// return an error that is not a Refusal when the engine is at fault.
+type Matcher interface {
+	// Reference finds the portrait in an ID photo; a picture that gives none
+	// is a *Refusal.
+	Reference(ctx context.Context, picture []byte) (match.Template, error)
+	// Look examines a camera frame.
+	Look(ctx context.Context, f capture.Frame) (Look, error)
+	Score(a, b match.Template) match.Score
+	Model() match.ModelID
+}
+
+// Frames is where live frames come from; *capture.Latest is one.
+type Frames interface {
+	After(ctx context.Context, t time.Time) (capture.Frame, error)
+}
+
+// A Record is the journal as an attempt needs it. When a method returns nil,
+// what it recorded survives a power cut.
+type Record interface {
+	// Begin notes that an attempt is under way.
+	Begin(ctx context.Context, attemptID, source string) error
+	// Append stores an event and returns it with its seq and stamp.
+	Append(ctx context.Context, e event.Event) (event.Event, error)
+	// StartPulse notes that the door is about to move for the attempt, and
+	// refuses to do so twice.
+	StartPulse(ctx context.Context, attemptID string) error
+}
+
+// A Door opens for a bounded time; *hal.Door is one.
+type Door interface {
+	// Pulse opens the door for the given time and returns how long it was open.
+	Pulse(ctx context.Context, length time.Duration) (time.Duration, error)
+}
+
+// A Panel is an input that lets a match through; hal.Input is one.
+type Panel interface {
+	Wait(ctx context.Context) error
+}
+
+// Authorise says who must agree before a match opens the door.
+type Authorise string
+
+// The ways to authorise.
+const (
+	Always  Authorise = "always" // the match suffices
+	ByHost  Authorise = "host"   // a host's signed grant for this attempt
+	ByPanel Authorise = "panel"  // a panel's input
+)
+
+// Phase says what the line is doing, for lamps and pages.
+type Phase string
+
+// The phases.
+const (
+	Idle      Phase = "idle"
+	Busy      Phase = "busy"
+	Granted   Phase = "granted"
+	Denied    Phase = "denied"
+	Attention Phase = "attention" // unsure, or the person or the ID must try again
+	Failed    Phase = "failed"    // the kiosk is at fault
+)
+
+// A Hint tells the person what would help. At most four a second are given.
+type Hint string
+
+// The hints.
+const (
+	LookAtCamera  Hint = "look_at_camera"
+	MoveCloser    Hint = "move_closer"
+	HoldStill     Hint = "hold_still"
+	TooDark       Hint = "too_dark"
+	TooBright     Hint = "too_bright"
+	OnePersonOnly Hint = "one_person_only"
+	RetakeID      Hint = "retake_id"
+	AwaitingGrant Hint = "awaiting_grant" // a match that the host or the panel must let through
+)
+
+// hintEvery is the least time between two hints of one attempt.
+const hintEvery = 250 * time.Millisecond
+
+// recordWait bounds one write of the journal. A disk slower than this is a
+// journal fault, and the door stays shut.
+const recordWait = 3 * time.Second
+
+// A Line runs attempts, one at a time. Fields without "optional" are required;
+// none may be changed after Run has begun.
+type Line struct {
+	Frames  Frames
+	Camera  func() error // the camera's present fault, nil if it delivers
+	Matcher Matcher
+	Record  Record
+	Door    Door  // optional: nil when no door is wired
+	Panel   Panel // needed with ByPanel
+	Lockout *Lockout
+
+	Policy   match.Policy
+	Deadline time.Duration // for the whole attempt, a host's or panel's wait apart
+	Probes   int           // frames that must agree
+	Spacing  time.Duration // least time between two probes
+	Fresh    time.Duration // older frames do not count
+	Stalled  time.Duration // no frame for this long is a camera fault
+
+	Authorise          Authorise
+	Wait               time.Duration // for the host or the panel
+	PulseLength        time.Duration
+	OpenWithoutJournal bool
+
+	Phase   func(Phase)                    // called on change, must not block
+	Hint    func(attemptID string, h Hint) // must not block
+	Outcome func(event.Event)              // every journalled event of an attempt, must not block
+	Log     *slog.Logger
+
+	requests chan order
+	messages chan message
+	slot     chan struct{} // holds a token while an attempt is under way
+	stopped  chan struct{}
+}
+
+// An order is a request on its way to the owner.
+type order struct {
+	Request
+	id      string
+	started time.Time
+	done    chan event.Event
+}
+
+// A message asks something of the attempt under way.
+type message struct {
+	id    string
+	kind  messageKind
+	reply chan error
+}
+
+type messageKind int
+
+const (
+	cancelIt messageKind = iota
+	grantIt
+	pingIt // answered by an idle or busy owner: it is alive
+)
+
+// concerns reports whether m is about the attempt with that ID.
+func (m message) concerns(id string) bool {
+	return m.id == id || m.kind == cancelIt && m.id == ""
+}
+
+// New returns a line that is ready to take requests once Run is called. The
+// exported fields are set by the caller between the two.
+func New() *Line {
+	return &Line{
+		requests: make(chan order),
+		messages: make(chan message),
+		slot:     make(chan struct{}, 1),
+		stopped:  make(chan struct{}),
+	}
+}
+
+// Start begins an attempt, or returns ErrBusy without creating one when
+// another is under way.
+func (l *Line) Start(ctx context.Context, r Request) (Ticket, error) {
+	select {
+	case l.slot <- struct{}{}:
+	default:
+		return Ticket{}, ErrBusy
+	}
+	o := order{Request: r, id: ulid.Make().String(), started: time.Now(), done: make(chan event.Event, 1)}
+	select {
+	case l.requests <- o:
+		return Ticket{ID: o.id, Done: o.done}, nil
+	case <-l.stopped:
+		<-l.slot
+		return Ticket{}, ErrStopped
+	case <-ctx.Done():
+		<-l.slot
+		return Ticket{}, context.Cause(ctx)
+	}
+}
+
+// Cancel ends the attempt with the given ID, or whichever is under way if id
+// is empty. It then has reason cancelled.
+func (l *Line) Cancel(ctx context.Context, id string) error {
+	return l.send(ctx, message{id: id, kind: cancelIt})
+}
+
+// Grant lets the match of the attempt with the given ID through. The caller
+// has verified the host's signature. A grant counts only while the attempt is
+// waiting for it.
+func (l *Line) Grant(ctx context.Context, id string) error {
+	return l.send(ctx, message{id: id, kind: grantIt})
+}
+
+// Ping returns nil once the owner has answered.
+func (l *Line) Ping(ctx context.Context) error {
+	return l.send(ctx, message{kind: pingIt})
+}
+
+func (l *Line) send(ctx context.Context, m message) error {
+	m.reply = make(chan error, 1)
+	select {
+	case l.messages <- m:
+		return <-m.reply
+	case <-l.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Run owns the line until ctx ends. An attempt under way then ends with
+// reason interrupted, is journalled, and its door is locked by the caller.
+func (l *Line) Run(ctx context.Context) error {
+	defer close(l.stopped)
+	l.Phase(Idle)
+	for {
+		select {
+		case o := <-l.requests:
+			l.run(ctx, o)
+			<-l.slot
+		case m := <-l.messages:
+			m.reply <- l.idleAnswer(m)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (l *Line) idleAnswer(m message) error {
+	if m.kind == pingIt {
+		return nil
+	}
+	return ErrNoAttempt
+}

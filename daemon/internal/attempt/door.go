@@ -1,0 +1,230 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/facegate/facegate/daemon/internal/event"
+)
+
+var errWait = errors.New("nobody let the match through in time")
+
+// permit waits for whoever must let a match through, and sets a.out.Access.
+func (a *run) permit(ctx context.Context) {
+	defer a.stage("authorise", time.Now())
+	if a.Authorise == Always {
+		a.out.Access = event.Granted
+		return
+	}
+	a.lastHint = time.Time{} // this hint is owed whatever came before it
+	a.hint(AwaitingGrant)
+	wait, cancel := context.WithTimeoutCause(ctx, a.Wait, errWait)
+	defer cancel()
+	var err error
+	if a.Authorise == ByPanel {
+		err = a.awaitPanel(wait)
+	} else {
+		err = a.awaitGrant(wait)
+	}
+	switch {
+	case err == nil:
+		a.out.Access = event.Granted
+	case errors.Is(err, errCancelled):
+		a.out.Access = event.Denied
+		a.end(event.DecisionMatch, event.Cancelled)
+	case errors.Is(err, errWait):
+		a.out.Access = event.Denied
+		a.end(event.DecisionMatch, event.NotAuthorised)
+	case ctx.Err() != nil:
+		a.out.Access = event.Denied
+		a.end(event.DecisionError, event.Interrupted)
+	default:
+		a.Log.Error("panel input at fault", "attempt", a.id, "err", err)
+		a.out.Access = event.Denied
+		a.end(event.DecisionMatch, event.NotAuthorised)
+	}
+}
+
+// awaitGrant waits for the host's grant. The caller of Grant has checked its
+// signature; here only the attempt's ID must be right.
+func (a *run) awaitGrant(wait context.Context) error {
+	for {
+		select {
+		case m := <-a.messages:
+			switch {
+			case m.kind == pingIt:
+				m.reply <- nil
+			case !m.concerns(a.id):
+				m.reply <- ErrNoAttempt
+			case m.kind == grantIt:
+				m.reply <- nil
+				return nil
+			default:
+				m.reply <- nil
+				return errCancelled
+			}
+		case <-wait.Done():
+			return context.Cause(wait)
+		}
+	}
+}
+
+// awaitPanel waits for the panel's input, answering messages meanwhile.
+func (a *run) awaitPanel(wait context.Context) error {
+	wait, cancel := context.WithCancel(wait)
+	defer cancel()
+	pressed := make(chan error, 1)
+	go func() { pressed <- a.Panel.Wait(wait) }()
+	for {
+		select {
+		case err := <-pressed:
+			return err
+		case m := <-a.messages:
+			switch {
+			case m.kind == pingIt:
+				m.reply <- nil
+			case !m.concerns(a.id):
+				m.reply <- ErrNoAttempt
+			case m.kind == grantIt:
+				m.reply <- ErrNotWaiting
+			default:
+				m.reply <- nil
+				cancel()
+				<-pressed
+				return errCancelled
+			}
+		}
+	}
+}
+
+// finish records the outcome, tells whoever waits, and moves the door.
+func (a *run) finish(ctx context.Context) {
+	a.stage("total", a.started)
+	if a.out.Access == event.Granted && ctx.Err() != nil {
+		a.out.Access = event.Denied
+		a.end(event.DecisionError, event.Interrupted)
+	}
+	e, err := a.append(ctx, event.Event{Kind: event.KindAttempt, AttemptID: a.id, Attempt: &a.out})
+	recorded := err == nil
+	if !recorded {
+		a.Log.Error("journal not written", "attempt", a.id, "err", err)
+		if !a.OpenWithoutJournal {
+			a.out.Access = denyIfGranted(a.out.Access)
+			a.end(event.DecisionError, event.JournalFault)
+		}
+		e = event.Event{V: event.Version, Kind: event.KindAttempt, AttemptID: a.id, Attempt: &a.out}
+	}
+	a.Log.Info("attempt ended", "attempt", a.id, "decision", a.out.Decision, "reason", a.out.Reason, "access", a.out.Access, "source", a.Source)
+	opens := a.out.Access == event.Granted
+	phase := phaseOf(a.out)
+	a.done <- e
+	if !opens {
+		a.Phase(phase)
+		return
+	}
+	a.pulse(ctx, recorded)
+}
+
+func denyIfGranted(was event.Access) event.Access {
+	if was == event.Granted {
+		return event.Denied
+	}
+	return was
+}
+
+// pulse opens the door for an outcome that is on disk (or that the operator
+// allowed to do without).
+func (a *run) pulse(ctx context.Context, recorded bool) {
+	if recorded {
+		write, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+		err := a.Record.StartPulse(write, a.id)
+		cancel()
+		if err != nil {
+			a.Log.Error("pulse not recorded", "attempt", a.id, "err", err)
+			if !a.OpenWithoutJournal {
+				a.Phase(Failed)
+				a.fact(ctx, event.AccessEvent{Fact: event.PulseFailed, CommandedMS: a.PulseLength.Milliseconds(), Detail: "the journal could not be written; the door was kept shut"})
+				return
+			}
+		}
+	}
+	a.Phase(Granted)
+	measured, err := a.open(ctx)
+	fact := event.AccessEvent{Fact: event.PulseEnded, CommandedMS: a.PulseLength.Milliseconds(), MeasuredMS: milliseconds(measured)}
+	if err != nil {
+		fact.Detail = err.Error()
+	}
+	if err != nil && ctx.Err() == nil {
+		a.Log.Error("door at fault", "attempt", a.id, "err", err)
+		a.Phase(Failed)
+	}
+	if measured == 0 {
+		fact.Fact = event.PulseFailed
+	}
+	if recorded {
+		a.fact(ctx, fact)
+	}
+}
+
+// fact records what the door did.
+func (a *run) fact(ctx context.Context, f event.AccessEvent) {
+	if _, err := a.append(ctx, event.Event{Kind: event.KindAccess, AttemptID: a.id, AccessEvent: &f}); err != nil {
+		a.Log.Error("journal not written", "attempt", a.id, "err", err)
+	}
+}
+
+// open moves the door and answers messages until it is shut again.
+func (a *run) open(ctx context.Context) (time.Duration, error) {
+	type pulse struct {
+		measured time.Duration
+		err      error
+	}
+	ended := make(chan pulse, 1)
+	go func() {
+		measured, err := a.Door.Pulse(ctx, a.PulseLength)
+		ended <- pulse{measured, err}
+	}()
+	for {
+		select {
+		case p := <-ended:
+			return p.measured, p.err
+		case m := <-a.messages:
+			m.reply <- a.idleAnswer(m)
+		}
+	}
+}
+
+// append writes an event even while the daemon is stopping, and passes what
+// was written on.
+func (a *run) append(ctx context.Context, e event.Event) (event.Event, error) {
+	if !a.begun {
+		return e, errors.New("the attempt's beginning was not recorded")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	defer cancel()
+	e, err := a.Record.Append(ctx, e)
+	if err == nil {
+		a.Outcome(e)
+	}
+	return e, err
+}
+
+// phaseOf says which lamp an outcome lights.
+func phaseOf(out event.Attempt) Phase {
+	switch out.Reason {
+	case event.CameraFault, event.EngineFault, event.JournalFault:
+		return Failed
+	case event.Lockout, event.NotAuthorised:
+		return Denied
+	case event.Cancelled, event.Interrupted:
+		return Idle
+	}
+	switch out.Decision {
+	case event.DecisionMatch:
+		return Granted
+	case event.DecisionNoMatch:
+		return Denied
+	}
+	return Attention
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Check looks at the files that cfg names and reports those that would stop
+// the daemon: files that cannot be read, secrets that are empty or that every
+// user of the machine can read, folders and recorded pictures that are not
+// there. Devices are not looked at; a missing camera is a fault while running.
+func Check(cfg Config) Problems {
+	var problems Problems
+	fail := func(key, text string) { problems = append(problems, cfg.source.problem(key, "%s", text)) }
+	for _, f := range files(cfg) {
+		if text := f.problem(); text != "" {
+			fail(f.key, text)
+		}
+	}
+	if info, err := os.Stat(cfg.Models.Dir); err != nil || !info.IsDir() {
+		fail("models.dir", cfg.Models.Dir+": no such folder (run facegate models pull)")
+	}
+	var played []replay
+	if cfg.Camera.Driver == "replay" {
+		played = append(played, replay{"camera.replay", cfg.Camera.Replay})
+	}
+	if cfg.Document.Enabled && cfg.Document.Driver == "replay" {
+		played = append(played, replay{"document_camera.replay", cfg.Document.Replay})
+	}
+	for _, r := range played {
+		for _, path := range r.paths {
+			if _, err := os.Stat(path); err != nil {
+				fail(r.key, reason(path, err))
+			}
+		}
+	}
+	return sorted(problems)
+}
+
+// A replay is the recorded pictures of one camera.
+type replay struct {
+	key   string
+	paths []string
+}
+
+// A file is one that the configuration names.
+type file struct {
+	key, path string
+	secret    bool
+}
+
+// files lists the files that cfg makes use of.
+func files(cfg Config) []file {
+	all := []file{
+		{"http.token_file", cfg.HTTP.TokenFile, true},
+		{"http.cert_file", cfg.HTTP.CertFile, false},
+		{"http.key_file", cfg.HTTP.KeyFile, true},
+		{"mqtt.password_file", cfg.MQTT.PasswordFile, true},
+		{"mqtt.ca_file", cfg.MQTT.CAFile, false},
+		{"mqtt.cert_file", cfg.MQTT.CertFile, false},
+		{"mqtt.key_file", cfg.MQTT.KeyFile, true},
+		{"mqtt.embedded.users_file", cfg.MQTT.Embedded.UsersFile, true},
+		{"door.grant_key_file", cfg.Door.GrantKeyFile, true},
+	}
+	var used []file
+	for _, f := range all {
+		if f.path != "" {
+			used = append(used, f)
+		}
+	}
+	return used
+}
+
+// problem says what is wrong with the file and how to mend it, or nothing.
+func (f file) problem() string {
+	// Opening a named pipe would wait for its writer.
+	if info, err := os.Stat(f.path); err != nil {
+		return reason(f.path, err)
+	} else if !info.Mode().IsRegular() {
+		return f.path + ": not a file"
+	}
+	r, err := os.Open(f.path)
+	if err != nil {
+		return reason(f.path, err)
+	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return reason(f.path, err)
+	}
+	if _, err := r.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+		return f.path + ": is empty"
+	} else if err != nil {
+		return reason(f.path, err)
+	}
+	if f.secret && info.Mode().Perm()&0o007 != 0 {
+		return f.path + ": is a secret that every user can read or change (chmod o= " + f.path + ")"
+	}
+	return ""
+}
+
+// reason says why path cannot be used, with the remedy.
+func reason(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path + ": no such file (create it or correct the path)"
+	case errors.Is(err, fs.ErrPermission):
+		return path + ": not readable by this user (check its owner and mode, or hand it over with LoadCredential=)"
+	}
+	if bad, ok := errors.AsType[*fs.PathError](err); ok {
+		err = bad.Err
+	}
+	return path + ": " + err.Error()
+}

@@ -1,0 +1,223 @@
+// Package matcher works on pictures for an attempt: it turns an ID photo into
+// a reference and a camera frame into a probe, with one engine in one worker.
+//
+// A call into C cannot be cancelled. So the engine runs in a goroutine of its
+// own, callers wait for its answer only as long as their context and
+// [Matcher.Hang] allow, and an answer that comes late is dropped.
+package matcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"sync/atomic"
+	"time"
+
+	"github.com/facegate/facegate/capture"
+	"github.com/facegate/facegate/daemon/internal/attempt"
+	"github.com/facegate/facegate/daemon/internal/event"
+	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/document"
+	"github.com/facegate/facegate/match/picture"
+	"github.com/facegate/facegate/match/quality"
+)
+
+// ErrHung is returned when the engine does not answer within Hang.
+var ErrHung = errors.New("engine does not answer")
+
+// bystander is the smallest side of a second face, as a share of the largest
+// face's, that makes a frame show more than one person. Smaller ones are
+// people in the queue behind.
+const bystander = 0.5
+
+// A Matcher implements [attempt.Matcher]. Use New.
+type Matcher struct {
+	engine   *timed
+	limits   quality.Limits
+	document document.Options
+	hang     time.Duration
+
+	jobs chan func()
+}
+
+var _ attempt.Matcher = (*Matcher)(nil)
+
+// Options are the settings of a Matcher.
+type Options struct {
+	Limits   quality.Limits
+	Document document.Options
+	Hang     time.Duration // a call that takes longer is a fault of the engine
+}
+
+// New returns a Matcher that answers once Run is called.
+func New(engine match.Engine, o Options) *Matcher {
+	return &Matcher{engine: &timed{Engine: engine}, limits: o.Limits, document: o.Document, hang: o.Hang, jobs: make(chan func())}
+}
+
+// Run is the worker. It returns when ctx ends and no call is running.
+func (m *Matcher) Run(ctx context.Context) error {
+	for {
+		select {
+		case job := <-m.jobs:
+			job()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Hung returns an error while a call of the engine has been running for longer
+// than Hang.
+func (m *Matcher) Hung() error {
+	if ran := m.engine.running(); ran > m.hang {
+		return fmt.Errorf("%w since %v", ErrHung, ran.Round(time.Second))
+	}
+	return nil
+}
+
+// timed notes how long the present call of an engine has been running.
+type timed struct {
+	match.Engine
+	began atomic.Pointer[time.Time] // nil while none runs
+}
+
+// Faces implements match.Engine.
+func (t *timed) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	now := time.Now()
+	t.began.Store(&now)
+	defer t.began.Store(nil)
+	return t.Engine.Faces(ctx, img, want)
+}
+
+func (t *timed) running() time.Duration {
+	if began := t.began.Load(); began != nil {
+		return time.Since(*began)
+	}
+	return 0
+}
+
+// do runs f in the worker and waits for its answer. Whoever has stopped
+// waiting also stops f before its next call of the engine.
+func do[T any](ctx context.Context, m *Matcher, f func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	var none T
+	answered := make(chan answer, 1)
+	job := func() {
+		value, err := f(ctx)
+		answered <- answer{value, err}
+	}
+	tick := time.NewTicker(m.hang / 4)
+	defer tick.Stop()
+	jobs := m.jobs
+	for {
+		select {
+		case jobs <- job:
+			jobs = nil
+		case a := <-answered:
+			return a.value, a.err
+		case <-tick.C:
+			if err := m.Hung(); err != nil {
+				return none, err
+			}
+		case <-ctx.Done():
+			return none, context.Cause(ctx)
+		}
+	}
+}
+
+// Reference finds the portrait in an ID photo.
+func (m *Matcher) Reference(ctx context.Context, data []byte) (match.Template, error) {
+	return do(ctx, m, func(ctx context.Context) (match.Template, error) {
+		img, err := picture.Decode(data)
+		if err != nil {
+			return nil, &attempt.Refusal{Reason: event.IDUnreadable, Err: err}
+		}
+		portrait, err := document.Find(ctx, m.engine, img, m.document)
+		if reason, refused := refusal(err); refused {
+			return nil, &attempt.Refusal{Reason: reason, Err: err}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return portrait.Face.Template, nil
+	})
+}
+
+func refusal(err error) (event.Reason, bool) {
+	switch {
+	case errors.Is(err, document.ErrNoFace):
+		return event.NoFaceID, true
+	case errors.Is(err, document.ErrAmbiguous):
+		return event.IDAmbiguous, true
+	}
+	if _, small := errors.AsType[*document.TooSmallError](err); small {
+		return event.IDFaceTooSmall, true
+	}
+	return "", false
+}
+
+// Look examines a camera frame.
+func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
+	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
+		img, err := picture.Frame(string(f.Format), f.Width, f.Height, f.Stride, f.Data)
+		if err != nil {
+			return attempt.Look{Flaw: attempt.BadFrame}, nil
+		}
+		return m.look(ctx, img)
+	})
+}
+
+// LookAt examines a picture as if it were a camera frame.
+func (m *Matcher) LookAt(ctx context.Context, img image.Image) (attempt.Look, error) {
+	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) { return m.look(ctx, img) })
+}
+
+func (m *Matcher) look(ctx context.Context, img image.Image) (attempt.Look, error) {
+	faces, err := m.engine.Faces(ctx, img, match.Templates)
+	if err != nil {
+		return attempt.Look{}, err
+	}
+	if len(faces) == 0 {
+		return attempt.Look{Flaw: attempt.NoFace}, nil
+	}
+	if len(faces) > 1 && side(faces[1]) >= bystander*side(faces[0]) {
+		return attempt.Look{Flaw: attempt.ManyFaces}, nil
+	}
+	figures := quality.Measure(img, faces[0].Box)
+	look := attempt.Look{
+		Flaw:     flaw(m.limits.Check(figures)),
+		Template: faces[0].Template,
+		Gates:    map[string]float64{"size": float64(figures.Size), "sharpness": figures.Sharpness, "luma": figures.Luma},
+	}
+	return look, nil
+}
+
+func side(f match.Face) float64 { return float64(min(f.Box.Dx(), f.Box.Dy())) }
+
+// Score compares two templates. It does no work in C and needs no worker.
+func (m *Matcher) Score(a, b match.Template) match.Score { return m.engine.Score(a, b) }
+
+// Model names the engine's model.
+func (m *Matcher) Model() match.ModelID { return m.engine.Model() }
+
+// flaw names the gate that a face did not pass.
+func flaw(r quality.Reason, ok bool) attempt.Flaw {
+	switch {
+	case ok:
+		return ""
+	case r == quality.Size:
+		return attempt.FaceSmall
+	case r == quality.Dark:
+		return attempt.FaceDark
+	case r == quality.Bright:
+		return attempt.FaceBright
+	}
+	return attempt.FaceBlur
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Bounds of the way out. Together they stay below three seconds.
+const (
+	lineEnds  = 1500 * time.Millisecond // for the attempt under way to be journalled
+	lastWords = 700 * time.Millisecond  // for the broker to be told
+)
+
+// errSignal is why a daemon that was told to stop stops.
+var errSignal = errors.New("told to stop")
+
+// runDaemon runs the kiosk until it is told to stop or something it cannot do
+// without fails. Outputs are made safe before anything else, and on every way
+// out.
+func runDaemon(ctx context.Context, args []string, _ io.Writer) error {
+	path, err := configFlag("run", args)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(path)
+	if err != nil {
+		_ = runSafe(ctx, args, io.Discard) // a wrong key elsewhere must not leave a door open
+		return err
+	}
+	log := newLog(cfg.Log)
+	log.Info("starting", "version", version())
+	hw, err := openHardware(cfg, log)
+	if err != nil {
+		return fail(exitConfig, err)
+	}
+	err = serve(ctx, func(ctx context.Context) (*kiosk, error) { return assemble(ctx, cfg, hw, log) }, log)
+	if closeErr := hw.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("make outputs safe: %w", closeErr))
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// serve assembles the kiosk and runs it. A second signal ends the program at
+// once.
+func serve(ctx context.Context, assemble func(context.Context) (*kiosk, error), log *slog.Logger) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-signals:
+				if n > 0 {
+					os.Exit(exitInternal) // ExecStopPost makes the outputs safe
+				}
+				log.Info("stopping", "signal", s.String())
+				_, _ = sd.SdNotify(false, sd.SdNotifyStopping)
+				stop(errSignal)
+			case <-over:
+				return
+			}
+		}
+	}()
+	k, err := assemble(ctx)
+	if err != nil {
+		return err
+	}
+	return k.run(ctx, stop)
+}

@@ -1,0 +1,15 @@
+#!/bin/sh
+# A C++ compiler without -march=native. go-face asks for it in its own flags,
+# which come after the environment's: it would tie a binary to the processor
+# it was built on, and cross compilers refuse it.
+#
+# Called through a link named like the real compiler (aarch64-linux-gnu-g++),
+# which is found in PATH. Go keeps what it built by the text of CXX and the
+# compiler's own version, so the baseline belongs into CXX, behind this name.
+set -eu
+
+for arg; do
+	shift
+	[ "$arg" = -march=native ] || set -- "$@" "$arg"
+done
+exec "$(basename "$0")" "$@"

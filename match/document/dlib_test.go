@@ -1,0 +1,197 @@
+//go:build dlib && cgo
+
+package document_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/dlib"
+	"github.com/facegate/facegate/match/document"
+	"github.com/facegate/facegate/match/picture"
+)
+
+// folder returns a folder that make prepares.
+func folder(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv(name)
+	if dir == "" {
+		t.Fatalf("%s is not set (make test sets it)", name)
+	}
+	return dir
+}
+
+func open(t testing.TB) *dlib.Engine {
+	t.Helper()
+	engine, err := dlib.Open(dlib.Options{Dir: folder(t, "FACEGATE_MODELS")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() })
+	return engine
+}
+
+// photo returns a portrait as an ID shows it: head and shoulders, 35 by 45.
+func photo(t testing.TB, engine match.Engine, name string, width int) image.Image {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(folder(t, "FACEGATE_PICTURES"), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := picture.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	faces, err := engine.Faces(t.Context(), img, match.Boxes)
+	if err != nil || len(faces) != 1 {
+		t.Fatalf("%s: %d faces, %v", name, len(faces), err)
+	}
+	face := faces[0].Box
+	middle, half := face.Min.Add(face.Max).Div(2), face.Dx()*3/4
+	part := picture.Crop(img, image.Rect(middle.X-half, middle.Y-half*5/4, middle.X+half, middle.Y+half*4/3))
+	small, _ := picture.Scale(part, width*9/7)
+	return small
+}
+
+// card draws an ID card of 300 dots per inch: a fine pattern, lines of print,
+// a seal, and what is put on it.
+func card(put ...func(*image.RGBA)) *image.RGBA {
+	img := image.NewRGBA(image.Rect(0, 0, 1011, 638))
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			wave := math.Sin(float64(x)/9+5*math.Sin(float64(y)/40)) + math.Sin(float64(y)/7+4*math.Sin(float64(x)/60))
+			img.SetRGBA(x, y, color.RGBA{uint8(215 + 8*wave), uint8(225 + 6*wave), uint8(228 + 6*wave), 255})
+		}
+	}
+	for line := range 9 {
+		for x := 420; x < 940-line%3*90; x += 14 {
+			top := 120 + line*45
+			draw.Draw(img, image.Rect(x, top, x+9, top+18-x%5*2), image.NewUniform(color.Gray{Y: 40}), image.Point{}, draw.Src)
+		}
+	}
+	for y := -60; y <= 60; y++ {
+		for x := -60; x <= 60; x++ {
+			if r := math.Hypot(float64(x), float64(y)); r < 60 && int(r/6)%2 == 0 {
+				img.SetRGBA(880+x, 90+y, color.RGBA{170, 60, 60, 255})
+			}
+		}
+	}
+	for _, p := range put {
+		p(img)
+	}
+	return img
+}
+
+// at puts a photo on a card.
+func at(x, y int, photo image.Image) func(*image.RGBA) {
+	return func(img *image.RGBA) {
+		b := photo.Bounds()
+		draw.Draw(img, b.Sub(b.Min).Add(image.Pt(x, y)), photo, b.Min, draw.Src)
+	}
+}
+
+// pale puts a photo on a card as a ghost: grey, with little ink.
+func pale(x, y int, photo image.Image) func(*image.RGBA) {
+	return func(img *image.RGBA) {
+		b := photo.Bounds()
+		grey := picture.Luma(photo, b)
+		mask := image.NewUniform(color.Alpha{A: 140})
+		draw.DrawMask(img, b.Sub(b.Min).Add(image.Pt(x, y)), grey, b.Min, mask, image.Point{}, draw.Over)
+	}
+}
+
+// scan turns a card and stores it as scanner software does.
+func scan(t testing.TB, img image.Image, turns int) image.Image {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := jpeg.Encode(&buf, picture.Rotate(img, turns), &jpeg.Options{Quality: 80}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := picture.Decode(buf.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// sheet lays a card on a white sheet of A4 at 300 dots per inch.
+func sheet(img image.Image) *image.RGBA {
+	page := image.NewRGBA(image.Rect(0, 0, 2480, 3508))
+	draw.Draw(page, page.Rect, image.White, image.Point{}, draw.Src)
+	draw.Draw(page, img.Bounds().Add(image.Pt(300, 500)), img, image.Point{}, draw.Src)
+	return page
+}
+
+func TestRealPortraits(t *testing.T) {
+	engine := open(t)
+	obama, biden := photo(t, engine, "obama.jpg", 290), photo(t, engine, "biden.jpg", 290)
+	small := photo(t, engine, "obama.jpg", 150)
+	other := photo(t, engine, "biden.jpg", 170)
+	mine, err := engine.Faces(t.Context(), photo(t, engine, "obama2.jpg", 400), match.Templates)
+	if err != nil || len(mine) == 0 {
+		t.Fatalf("no template to compare with: %v", err)
+	}
+	for _, tt := range []struct {
+		name string
+		img  image.Image
+		err  error
+	}{
+		{"card", card(at(60, 150, obama)), nil},
+		{"card with ghost", card(at(60, 150, obama), pale(800, 430, small)), nil},
+		{"two people", card(at(60, 150, obama), at(650, 150, biden)), document.ErrAmbiguous},
+		{"smaller other person", card(at(60, 150, obama), at(650, 150, other)), document.ErrAmbiguous},
+		{"no portrait", card(), document.ErrNoFace},
+		{"card on a sheet", sheet(card(at(60, 150, obama))), nil},
+	} {
+		for turns := range 4 {
+			t.Run(fmt.Sprintf("%s/%d", tt.name, turns), func(t *testing.T) {
+				got, err := document.Find(t.Context(), engine, scan(t, tt.img, turns), options())
+				if !errors.Is(err, tt.err) {
+					t.Fatalf("got %v, want %v", err, tt.err)
+				}
+				if err != nil {
+					return
+				}
+				if want := (4 - turns) % 4; got.Turns != want {
+					t.Errorf("turns %d, want %d", got.Turns, want)
+				}
+				if score := engine.Score(got.Face.Template, mine[0].Template); !(score <= options().Policy.Accept) {
+					t.Errorf("distance %v to another picture of the same person", score)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	engine := open(b)
+	obama := photo(b, engine, "obama.jpg", 290)
+	for _, bb := range []struct {
+		name  string
+		img   image.Image
+		turns int
+	}{
+		{"card", card(at(60, 150, obama)), 0},
+		{"card upside down", card(at(60, 150, obama)), 2},
+		{"card without portrait", card(), 0},
+		{"card on a sheet", sheet(card(at(60, 150, obama))), 0},
+		{"sheet without portrait", sheet(card()), 0},
+	} {
+		img := scan(b, bb.img, bb.turns)
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				_, _ = document.Find(b.Context(), engine, img, options())
+			}
+		})
+	}
+}

@@ -1,0 +1,146 @@
+// Package document finds the portrait in a scanned ID: a card or passport page,
+// alone or on a larger sheet, turned by any of four right angles.
+//
+//	picture ─► search: coarse to fine, four turns ─► a closer look ─► rivals? ─► portrait
+//
+// The portrait is the largest face. A detector is easily mistaken on print, so
+// a face counts only if it is found again in a closer look at it, which also
+// gives the template from good pixels.
+//
+// Further faces turned the same way are judged by their size against the
+// portrait's. Below two fifths they are ignored, whoever they show: they are
+// part of the print, not the holder. Up to three quarters they may be a ghost,
+// a paler copy of the portrait, and need only not look like another person.
+// Above that they must match. Anything else is [ErrAmbiguous]: with two people
+// in the picture nobody can say who presents the ID.
+//
+// Faces turned another way than the portrait are not looked for; on a sheet much
+// larger than the card, small ones may be missed.
+package document
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+
+	"github.com/facegate/facegate/match"
+)
+
+// Shares of the portrait's side that decide what another face means.
+const (
+	rivalShare = 0.4
+	ghostShare = 0.75
+)
+
+// maxLooks bounds the closer looks at doubtful faces of one search.
+const maxLooks = 8
+
+// ErrNoFace says that there is no portrait in the picture.
+var ErrNoFace = errors.New("no face on the ID")
+
+// ErrAmbiguous says that the picture shows two different people, or faces
+// that cannot be told to be the same.
+var ErrAmbiguous = errors.New("two different faces on the ID")
+
+// A TooSmallError says that the portrait has too few pixels to be compared.
+type TooSmallError struct {
+	Side int // pixels, the shorter side of the face
+	Min  int // what is needed
+}
+
+// Error names both sizes.
+func (e *TooSmallError) Error() string {
+	return fmt.Sprintf("face on the ID is %d pixels, needs %d", e.Side, e.Min)
+}
+
+// Options say what a portrait must be like.
+type Options struct {
+	MinFace int          // pixels of the given picture, the shorter side of the face
+	Policy  match.Policy // to tell a ghost from another person
+}
+
+// A Portrait is the holder's face on an ID.
+type Portrait struct {
+	Face  match.Face // in the pixels of the given picture, with its template
+	Turns int        // quarter turns clockwise that make the picture upright, 0 to 3
+	Ghost bool       // whether further faces of the same person were seen
+}
+
+// Find finds the portrait in img. The error is [ErrNoFace], [ErrAmbiguous] or
+// a [*TooSmallError] for a picture that cannot be used; any other is the
+// engine's, or the cause of ctx.
+//
+// It calls the engine several times: about three times for an upright card
+// that fills the picture, up to some dozens for a large sheet without any face.
+func Find(ctx context.Context, engine match.Engine, img image.Image, o Options) (Portrait, error) {
+	if img.Bounds().Empty() {
+		return Portrait{}, ErrNoFace
+	}
+	f := finder{engine: engine, img: img}
+	main, err := f.search(ctx)
+	if err != nil {
+		return Portrait{}, err
+	}
+	if main.side() < o.MinFace {
+		return Portrait{}, &TooSmallError{Side: main.side(), Min: o.MinFace}
+	}
+	rivals, err := f.rivals(ctx, main)
+	if err != nil {
+		return Portrait{}, err
+	}
+	for _, rival := range rivals {
+		if !same(engine, o.Policy, main, rival) {
+			return Portrait{}, ErrAmbiguous
+		}
+	}
+	return Portrait{Face: main.face, Turns: main.turns, Ghost: len(rivals) > 0}, nil
+}
+
+// same says whether rival shows the person of main.
+func same(engine match.Engine, policy match.Policy, main, rival sighting) bool {
+	score := engine.Score(main.face.Template, rival.face.Template)
+	if math.IsNaN(float64(score)) {
+		return false
+	}
+	if float64(rival.side()) < ghostShare*float64(main.side()) {
+		return score < policy.Reject
+	}
+	return score <= policy.Accept
+}
+
+// A sighting is a face that the engine found, in the pixels of the given
+// picture, when that was turned and scaled.
+type sighting struct {
+	face  match.Face
+	turns int
+	scale float64
+}
+
+func (s sighting) side() int { return min(s.face.Box.Dx(), s.face.Box.Dy()) }
+
+// largest orders sightings by size, then by place so that the same picture
+// always gives the same order.
+func largest(all []sighting) []sighting {
+	slices.SortStableFunc(all, func(a, b sighting) int {
+		return cmp.Or(
+			cmp.Compare(b.side(), a.side()),
+			cmp.Compare(a.face.Box.Min.Y, b.face.Box.Min.Y),
+			cmp.Compare(a.face.Box.Min.X, b.face.Box.Min.X),
+		)
+	})
+	return all
+}
+
+// overlap returns the share that two boxes have in common of what they cover.
+func overlap(a, b image.Rectangle) float64 {
+	area := func(r image.Rectangle) float64 { return float64(r.Dx()) * float64(r.Dy()) }
+	both := area(a.Intersect(b))
+	if both == 0 {
+		return 0
+	}
+	return both / (area(a) + area(b) - both)
+}

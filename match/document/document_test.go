@@ -1,0 +1,226 @@
+package document_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	"testing"
+
+	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/document"
+	"github.com/facegate/facegate/match/matchtest"
+	"github.com/facegate/facegate/match/picture"
+)
+
+func options() document.Options {
+	return document.Options{MinFace: 60, Policy: match.DefaultPolicy()}
+}
+
+// A painted is a face on a page.
+type painted struct {
+	box    image.Rectangle
+	person matchtest.Person
+}
+
+func square(x, y, side int) image.Rectangle { return image.Rect(x, y, x+side, y+side) }
+
+func page(width, height int, faces ...painted) *image.RGBA {
+	img := matchtest.Page(width, height)
+	for _, f := range faces {
+		matchtest.Paint(img, f.box, f.person)
+	}
+	return img
+}
+
+// inked returns the area of img that is not white.
+func inked(img *image.RGBA) image.Rectangle {
+	var area image.Rectangle
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			if p := img.Pix[y*img.Stride+4*x:]; min(p[0], p[1], p[2]) < 255 {
+				area = area.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return area
+}
+
+// near says whether no edge differs by more than slack pixels.
+func near(a, b image.Rectangle, slack int) bool {
+	off := func(a, b int) bool { return max(a-b, b-a) > slack }
+	return !off(a.Min.X, b.Min.X) && !off(a.Min.Y, b.Min.Y) && !off(a.Max.X, b.Max.X) && !off(a.Max.Y, b.Max.Y)
+}
+
+func TestPortraitIsFoundAtEveryTurnAndSize(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		width, height int
+		box           image.Rectangle
+		turns         []int
+	}{
+		{"photo alone", 250, 250, square(70, 70, 110), []int{0, 1, 2, 3}},
+		{"card", 1011, 638, square(60, 150, 180), []int{0, 1, 2, 3}},
+		{"small card", 506, 319, square(30, 75, 90), []int{0, 1, 2, 3}},
+		{"tiny card", 380, 240, square(22, 56, 65), []int{0, 1, 2, 3}},
+		{"passport page", 1476, 1039, square(90, 350, 300), []int{1}},
+		{"card on a sheet at 200 dpi", 1654, 2339, square(900, 1500, 120), []int{2}},
+		{"card on a sheet at 300 dpi", 2480, 3508, square(400, 300, 177), []int{3}},
+		{"small card, 6 megapixels", 3000, 2000, square(2200, 1300, 105), []int{1}},
+	} {
+		flat := page(tt.width, tt.height, painted{tt.box, 100})
+		for _, turns := range tt.turns {
+			t.Run(fmt.Sprintf("%s/%d", tt.name, turns), func(t *testing.T) {
+				engine := &matchtest.Engine{MinSide: 80}
+				img := picture.Rotate(flat, turns)
+				got, err := document.Find(t.Context(), engine, img, options())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := (4 - turns) % 4; got.Turns != want {
+					t.Errorf("turns %d, want %d", got.Turns, want)
+				}
+				if want := inked(img.(*image.RGBA)); !near(got.Face.Box, want, 3+want.Dx()/50) {
+					t.Errorf("box %v, want %v", got.Face.Box, want)
+				}
+				if !got.Face.Box.In(img.Bounds()) || got.Ghost {
+					t.Errorf("got %+v in %v", got, img.Bounds())
+				}
+				if score := engine.Score(got.Face.Template, match.Template{1}); score > 0.05 {
+					t.Errorf("template is %v from the person's", score)
+				}
+				if n := engine.Calls(); n > 40 {
+					t.Errorf("%d calls of the engine", n)
+				}
+			})
+		}
+	}
+}
+
+func TestUprightCardNeedsThreeCalls(t *testing.T) {
+	engine := &matchtest.Engine{MinSide: 80}
+	if _, err := document.Find(t.Context(), engine, page(1011, 638, painted{square(60, 150, 180), 100}), options()); err != nil {
+		t.Fatal(err)
+	}
+	if engine.Calls() != 3 {
+		t.Errorf("%d calls, want 3: search, closer look, rivals", engine.Calls())
+	}
+}
+
+// Persons 100 and 120 are 0.2 apart (the same), 100 and 150 0.5 (unsure), 100
+// and 200 1.0 (others).
+func TestFurtherFaces(t *testing.T) {
+	portrait := painted{square(60, 150, 200), 100}
+	for _, tt := range []struct {
+		name  string
+		other painted
+		ghost bool
+		err   error
+	}{
+		{"ghost of half the size", painted{square(700, 150, 100), 120}, true, nil},
+		{"pale ghost", painted{square(700, 150, 100), 150}, true, nil},
+		{"small ghost", painted{square(700, 150, 60), 120}, false, nil},
+		{"another person of half the size", painted{square(700, 150, 100), 200}, false, document.ErrAmbiguous},
+		{"another person of the same size", painted{square(700, 150, 200), 200}, false, document.ErrAmbiguous},
+		{"a larger other person", painted{square(600, 150, 300), 200}, false, document.ErrAmbiguous},
+		{"perhaps another, of the same size", painted{square(700, 150, 180), 150}, false, document.ErrAmbiguous},
+		{"the same person twice", painted{square(700, 150, 200), 100}, true, nil},
+		{"small face in the print", painted{square(700, 150, 70), 200}, false, nil},
+		{"print that resembles a face", painted{square(700, 150, 150), matchtest.Mirage}, false, nil},
+		{"large print that resembles a face", painted{square(600, 150, 300), matchtest.Mirage}, false, nil},
+	} {
+		for _, turns := range []int{0, 1} {
+			t.Run(fmt.Sprintf("%s/%d", tt.name, turns), func(t *testing.T) {
+				img := picture.Rotate(page(1011, 638, portrait, tt.other), turns)
+				got, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, img, options())
+				if !errors.Is(err, tt.err) || got.Ghost != tt.ghost {
+					t.Fatalf("got ghost %v, error %v, want %v, %v", got.Ghost, err, tt.ghost, tt.err)
+				}
+				if err == nil && math.Abs(float64(got.Face.Template[0])-1) > 0.05 {
+					t.Errorf("template %v, want the portrait's", got.Face.Template)
+				}
+			})
+		}
+	}
+}
+
+// What could go wrong: the first turn shows a small pattern, and the search
+// ends there.
+func TestSmallFaceAtTheFirstTurnDoesNotEndTheSearch(t *testing.T) {
+	img := picture.Rotate(page(800, 600, painted{square(60, 150, 115), 100}), 1).(*image.RGBA)
+	matchtest.Paint(img, square(300, 500, 90), 200)
+	got, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, img, options())
+	if err != nil || got.Turns != 3 {
+		t.Errorf("got turns %d, %v, want 3", got.Turns, err)
+	}
+}
+
+func TestNoPortrait(t *testing.T) {
+	for name, img := range map[string]image.Image{
+		"empty picture":  image.NewRGBA(image.Rectangle{}),
+		"one pixel":      page(1, 1),
+		"blank card":     page(1011, 638),
+		"blank sheet":    page(1240, 1754),
+		"only a pattern": page(1011, 638, painted{square(100, 100, 150), matchtest.Mirage}),
+	} {
+		engine := &matchtest.Engine{MinSide: 80}
+		if _, err := document.Find(t.Context(), engine, img, options()); !errors.Is(err, document.ErrNoFace) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := engine.Calls(); n > 45 {
+			t.Errorf("%s: %d calls of the engine", name, n)
+		}
+	}
+}
+
+func TestPortraitTooSmall(t *testing.T) {
+	_, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, page(500, 320, painted{square(40, 60, 50), 100}), options())
+	small, ok := errors.AsType[*document.TooSmallError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	if small.Min != 60 || small.Side < 47 || small.Side > 53 {
+		t.Errorf("got %+v, want about 50 of 60", small)
+	}
+	if want := fmt.Sprintf("face on the ID is %d pixels, needs 60", small.Side); err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+}
+
+func TestPartOfAPicture(t *testing.T) {
+	whole := page(1400, 900, painted{square(300, 350, 180), 100}, painted{square(1200, 100, 180), 200})
+	img := picture.Crop(whole, image.Rect(200, 200, 1100, 800))
+	got, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, img, options())
+	if err != nil || !near(got.Face.Box, square(300, 350, 180), 4) {
+		t.Errorf("got %v, %v", got.Face.Box, err)
+	}
+}
+
+func TestEngineFailure(t *testing.T) {
+	broken := errors.New("broken")
+	if _, err := document.Find(t.Context(), &matchtest.Engine{Fail: broken}, page(100, 100), options()); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	cause := errors.New("deadline of the attempt")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	engine := new(matchtest.Engine)
+	if _, err := document.Find(ctx, engine, page(100, 100), options()); !errors.Is(err, cause) || engine.Calls() > 0 {
+		t.Errorf("got %v after %d calls", err, engine.Calls())
+	}
+}
+
+// An unusable score must not pass as a likeness.
+func TestUnusableScoreIsAmbiguous(t *testing.T) {
+	img := page(1011, 638, painted{square(60, 150, 200), 100}, painted{square(700, 150, 100), 100})
+	_, err := document.Find(t.Context(), nan{&matchtest.Engine{MinSide: 80}}, img, options())
+	if !errors.Is(err, document.ErrAmbiguous) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// nan is an engine whose scores are no numbers.
+type nan struct{ *matchtest.Engine }
+
+func (nan) Score(_, _ match.Template) match.Score { return match.Score(math.NaN()) }

@@ -1,0 +1,179 @@
+package document
+
+import (
+	"context"
+	"fmt"
+	"image"
+
+	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/picture"
+)
+
+// Sizes in pixels of what the engine is shown.
+const (
+	detectable = 80   // side of the smallest face that the weakest detector finds
+	certain    = 120  // side of a face that is large enough to end the search
+	tile       = 1600 // longest side of a picture for one call: engines shrink larger ones
+	shared     = 260  // what two neighbouring tiles have in common: more than the faces still looked for
+	closeUp    = 160  // side of a face in a closer look
+)
+
+// Longest sides of the picture in a search, coarse to fine.
+const (
+	coarse = 800  // a card or passport page that fills the picture
+	medium = 1600 // a card on a larger sheet
+	fine   = 2400 // a small one; finer still would cost more time than a person waits
+)
+
+// Enlarging more than this shows an engine nothing new.
+const maxEnlarged = 2
+
+// A finder searches one picture.
+type finder struct {
+	engine match.Engine
+	img    image.Image
+}
+
+// scales returns the factors of a search, coarse to fine.
+func (f finder) scales() []float64 {
+	scales := []float64{min(1, f.fit(coarse))}
+	for _, side := range []int{medium, fine} {
+		const worthIt = 1.3
+		if s := min(maxEnlarged, f.fit(side)); s > worthIt*scales[len(scales)-1] {
+			scales = append(scales, s)
+		}
+	}
+	return scales
+}
+
+// fit returns the factor that makes the longest side of the picture that long.
+func (f finder) fit(side int) float64 {
+	b := f.img.Bounds()
+	return float64(side) / float64(max(b.Dx(), b.Dy()))
+}
+
+// search returns the largest face that stands up to a closer look, at the
+// coarsest scale that shows one.
+func (f finder) search(ctx context.Context) (sighting, error) {
+	for _, scale := range f.scales() {
+		flat := zoom(f.img, f.img.Bounds(), scale)
+		var doubtful []sighting
+		for _, turns := range []int{0, 1, 3, 2} {
+			seen, err := f.detect(ctx, flat.turned(turns), scale)
+			if err != nil {
+				return sighting{}, err
+			}
+			if len(seen) > 0 && float64(seen[0].side())*scale >= certain {
+				if face, ok, err := f.look(ctx, seen[0]); err != nil || ok {
+					return face, err
+				}
+				seen = seen[1:]
+			}
+			doubtful = append(doubtful, seen...)
+		}
+		// Print that resembles a small face is common. So before one is
+		// taken for the portrait, all turns have been tried.
+		doubtful = largest(doubtful)
+		for _, s := range doubtful[:min(len(doubtful), maxLooks)] {
+			if face, ok, err := f.look(ctx, s); err != nil || ok {
+				return face, err
+			}
+		}
+	}
+	return sighting{}, ErrNoFace
+}
+
+// rivals returns the other faces, turned like main, that are large enough to
+// matter and stand up to a closer look.
+func (f finder) rivals(ctx context.Context, main sighting) ([]sighting, error) {
+	// At this scale, the smallest that matters can be detected, unless the
+	// portrait itself is small on a large sheet.
+	const margin = 1.1
+	least := rivalShare * float64(main.side())
+	scale := max(main.scale, min(margin*detectable/least, maxEnlarged, f.fit(fine)))
+	seen, err := f.detect(ctx, zoom(f.img, f.img.Bounds(), scale).turned(main.turns), scale)
+	if err != nil {
+		return nil, err
+	}
+	var found []sighting
+	looks := 0
+	for _, s := range seen {
+		if float64(s.side()) < least || centred(s, main) || centred(main, s) {
+			continue // too small to matter, or main seen again
+		}
+		if looks++; looks > maxLooks {
+			return nil, ErrAmbiguous
+		}
+		face, ok, err := f.look(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		if ok && float64(face.side()) >= least {
+			found = append(found, face)
+		}
+	}
+	return found, nil
+}
+
+// centred says whether the middle of a lies in b.
+func centred(a, b sighting) bool {
+	box := a.face.Box
+	return box.Min.Add(box.Max).Div(2).In(b.face.Box)
+}
+
+// look looks closer at a face and reports whether it is found again.
+func (f finder) look(ctx context.Context, s sighting) (sighting, bool, error) {
+	const most = 2.5
+	side := s.side()
+	if side == 0 {
+		return sighting{}, false, nil
+	}
+	area := s.face.Box.Inset(-side * 6 / 10)
+	scale := min(float64(closeUp)/float64(side), most)
+	near, err := f.detect(ctx, zoom(f.img, area, scale).turned(s.turns), s.scale)
+	if err != nil {
+		return sighting{}, false, err
+	}
+	const again = 0.3
+	best := sighting{}
+	for _, n := range near {
+		if overlap(n.face.Box, s.face.Box) > max(again, overlap(best.face.Box, s.face.Box)) {
+			best = n
+		}
+	}
+	return best, best.side() > 0, nil
+}
+
+// detect returns the faces that a view shows, largest first.
+func (f finder) detect(ctx context.Context, v view, scale float64) ([]sighting, error) {
+	var seen []sighting
+	for _, area := range tiles(v.img.Bounds()) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		faces, err := f.engine.Faces(ctx, picture.Crop(v.img, area), match.Templates)
+		if err != nil {
+			return nil, fmt.Errorf("find portrait: %w", err)
+		}
+		for _, face := range faces {
+			seen = append(seen, sighting{face: v.back(face), turns: v.turns, scale: scale})
+		}
+	}
+	return distinct(largest(seen)), nil
+}
+
+// distinct removes faces that were seen in two tiles.
+func distinct(all []sighting) []sighting {
+	const twice = 0.3
+	var kept []sighting
+next:
+	for _, s := range all {
+		for _, k := range kept {
+			if overlap(s.face.Box, k.face.Box) > twice {
+				continue next
+			}
+		}
+		kept = append(kept, s)
+	}
+	return kept
+}

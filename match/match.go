@@ -1,0 +1,64 @@
+// Package match says what a comparison of two faces is: an [Engine] finds
+// faces in a picture and computes a template of each, a [Score] compares two
+// templates, a [Policy] turns the scores of several probes into a [Verdict].
+//
+// The words are those of ISO/IEC 2382-37: the reference is the face on the
+// ID, a probe is a live face, the comparison score here is a distance (small
+// means alike). Engines live in packages below this one and are chosen by
+// the daemon alone. Nothing here keeps a picture or a template.
+package match
+
+import (
+	"context"
+	"image"
+)
+
+// A Template is what an engine computes of a face to compare it. Its length
+// and scale belong to one engine and model. It is biometric data: it is never
+// logged, stored or sent.
+type Template []float32
+
+// A Score is the comparison score of two templates: a distance, 0 for the
+// same template, larger for less alike. Scores of different engines or models
+// cannot be compared.
+type Score float64
+
+// A Face is one face in a picture.
+type Face struct {
+	Box      image.Rectangle // in the pixels of the picture given to the engine
+	Points   []image.Point   // landmarks, in the order of the engine's model; may be empty
+	Template Template        // nil unless asked for
+}
+
+// Want says what an Engine shall compute.
+type Want int
+
+// What an engine can be asked for. The zero value asks for the least.
+const (
+	Boxes     Want = iota // where the faces are
+	Templates             // and a template of each
+)
+
+// A ModelID names the model that an engine runs.
+type ModelID struct {
+	Engine   string // "dlib"
+	Name     string // the model set's name
+	SHA256   string // of the file that computes templates, lower-case hex
+	Licence  string
+	Training string // what the model was trained on
+}
+
+// An Engine finds and compares faces with one family of models. One goroutine
+// uses it at a time. Calls may run C code, which ctx cannot interrupt: the
+// caller runs them in a goroutine of its own and drops a late result.
+type Engine interface {
+	// Faces finds the faces in img, largest first. No face is not an error.
+	Faces(ctx context.Context, img image.Image, want Want) ([]Face, error)
+	// Score compares two templates of this engine. Templates of unequal
+	// length score +Inf, which never matches.
+	Score(a, b Template) Score
+	// Model names the model in use.
+	Model() ModelID
+	// Close frees the models. No call may be running or follow.
+	Close() error
+}
