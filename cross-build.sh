@@ -26,6 +26,7 @@ describe() {
 	esac
 	sysroot=$root/build/sysroot/$1
 	toolchain=$root/build/cross/$1/toolchain
+	binary=$root/build/cross/$1/facegate
 	stage=$root/build/cross/$1/$name-linux-$1
 }
 
@@ -106,14 +107,14 @@ compile() {
 	local lib=$sysroot/usr/lib
 	match/dlib/toolchain/prepare.sh "$toolchain" "$triplet-g++" \
 		"$lib/$triplet/openblas-pthread" "$lib/$triplet" "$lib/gcc/$triplet/12"
-	rm -rf "$stage"
-	mkdir -p "$stage"
-	# Paths of this checkout would get into the binary through dlib's checks.
+	# Some of OpenBLAS's ARM assembler does not say that it needs no executable
+	# stack; with one, the hardened unit could not start a thread. Paths of
+	# this checkout would get into the binary through dlib's checks.
 	CGO_ENABLED=1 GOOS=linux GOARCH=$goarch GOARM=$goarm CC=$triplet-gcc \
 		CXX="$toolchain/$triplet-g++ $baseline --sysroot=$sysroot -ffile-prefix-map=$sysroot=/sysroot" \
 		CGO_CFLAGS="-O2 $baseline --sysroot=$sysroot" \
-		CGO_LDFLAGS="-L$toolchain -static-libstdc++ -static-libgcc -Wl,--gc-sections" \
-		go build -trimpath -buildvcs=$stamp -tags dlib -ldflags "-s -w -buildid=" -o "$stage/facegate" ./daemon
+		CGO_LDFLAGS="-L$toolchain -static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,noexecstack" \
+		go build -trimpath -buildvcs=$stamp -tags dlib -ldflags "-s -w -buildid=" -o "$binary" ./daemon
 }
 
 # licences copies those of everything in the binary.
@@ -138,8 +139,9 @@ licences() {
 
 # pack makes the tarball of the described architecture.
 pack() {
-	cp -r systemd configs LICENSE "$stage/"
-	cp README.md "$stage/" 2>/dev/null || true
+	rm -rf "$stage"
+	mkdir -p "$stage"
+	cp -r "$binary" systemd configs LICENSE README.md "$stage/"
 	licences
 	{
 		echo "baseline: $baseline"
@@ -186,15 +188,15 @@ check() {
 	amd64)
 		unpack amd64 trixie "$root/build/sysroot/trixie" libc6
 		local lib=$root/build/sysroot/trixie/usr/lib/x86_64-linux-gnu
-		program=("$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$stage/facegate")
+		program=("$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$binary")
 		answers "amd64 on the C library of Debian 13"
 		;;
 	arm64)
-		program=(qemu-aarch64-static -L "$sysroot" "$stage/facegate")
+		program=(qemu-aarch64-static -L "$sysroot" "$binary")
 		answers "arm64 under QEMU"
 		;;
 	armv7)
-		program=(qemu-arm-static -L "$sysroot" "$stage/facegate")
+		program=(qemu-arm-static -L "$sysroot" "$binary")
 		answers "armv7 under QEMU"
 		;;
 	esac

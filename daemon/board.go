@@ -45,8 +45,10 @@ func openBoard(c config.Board) (board, error) {
 			return nil, fmt.Errorf("board.socket: %w", err)
 		}
 		return b, nil
+	case "none":
+		return nil, nil
 	}
-	return nil, nil
+	return nil, fmt.Errorf("board.driver: unknown board %q", c.Driver)
 }
 
 // openHardware makes every output safe, the door first, before anything else

@@ -1,7 +1,6 @@
 package match
 
 import (
-	"fmt"
 	"math"
 	"slices"
 )
@@ -39,17 +38,6 @@ type Policy struct {
 // DefaultPolicy returns the thresholds used for dlib's ResNet until a
 // calibration replaces them.
 func DefaultPolicy() Policy { return Policy{Accept: 0.45, Reject: 0.60} }
-
-// Validate reports thresholds that leave no order between match and no match.
-func (p Policy) Validate() error {
-	if !(p.Accept > 0) || math.IsInf(float64(p.Accept), 0) {
-		return fmt.Errorf("accept %v: must be a distance above 0", p.Accept)
-	}
-	if !(p.Reject > p.Accept) || math.IsInf(float64(p.Reject), 0) {
-		return fmt.Errorf("reject %v: must be above accept (%v)", p.Reject, p.Accept)
-	}
-	return nil
-}
 
 // Judge turns the scores of all probes of one attempt into a verdict and the
 // score that decided it.

@@ -1,7 +1,7 @@
 // Package document finds the portrait in a scanned ID: a card or passport page,
 // alone or on a larger sheet, turned by any of four right angles.
 //
-//	picture ─► search: coarse to fine, four turns ─► a closer look ─► rivals? ─► portrait
+//	picture ─► search: coarse to fine, four turns ─► a closer look ─► on its head? ─► rivals? ─► portrait
 //
 // The portrait is the largest face. A detector is easily mistaken on print, so
 // a face counts only if it is found again in a closer look at it, which also
@@ -74,14 +74,14 @@ type Portrait struct {
 // a [*TooSmallError] for a picture that cannot be used; any other is the
 // engine's, or the cause of ctx.
 //
-// It calls the engine several times: about three times for an upright card
+// It calls the engine several times: about four times for an upright card
 // that fills the picture, up to some dozens for a large sheet without any face.
 func Find(ctx context.Context, engine match.Engine, img image.Image, o Options) (Portrait, error) {
 	if img.Bounds().Empty() {
 		return Portrait{}, ErrNoFace
 	}
 	f := finder{engine: engine, img: img}
-	main, err := f.search(ctx)
+	main, err := f.portrait(ctx)
 	if err != nil {
 		return Portrait{}, err
 	}

@@ -66,8 +66,7 @@ func TestPortraitIsFoundAtEveryTurnAndSize(t *testing.T) {
 		{"tiny card", 380, 240, square(22, 56, 65), []int{0, 1, 2, 3}},
 		{"passport page", 1476, 1039, square(90, 350, 300), []int{1}},
 		{"card on a sheet at 200 dpi", 1654, 2339, square(900, 1500, 120), []int{2}},
-		{"card on a sheet at 300 dpi", 2480, 3508, square(400, 300, 177), []int{3}},
-		{"small card, 6 megapixels", 3000, 2000, square(2200, 1300, 105), []int{1}},
+		{"small card, large picture", 2600, 1700, square(1900, 1200, 97), []int{1}},
 	} {
 		flat := page(tt.width, tt.height, painted{tt.box, 100})
 		for _, turns := range tt.turns {
@@ -98,13 +97,13 @@ func TestPortraitIsFoundAtEveryTurnAndSize(t *testing.T) {
 	}
 }
 
-func TestUprightCardNeedsThreeCalls(t *testing.T) {
+func TestUprightCardNeedsFourCalls(t *testing.T) {
 	engine := &matchtest.Engine{MinSide: 80}
 	if _, err := document.Find(t.Context(), engine, page(1011, 638, painted{square(60, 150, 180), 100}), options()); err != nil {
 		t.Fatal(err)
 	}
-	if engine.Calls() != 3 {
-		t.Errorf("%d calls, want 3: search, closer look, rivals", engine.Calls())
+	if engine.Calls() != 4 {
+		t.Errorf("%d calls, want 4: search, closer look, upside down, rivals", engine.Calls())
 	}
 }
 
@@ -130,18 +129,16 @@ func TestFurtherFaces(t *testing.T) {
 		{"print that resembles a face", painted{square(700, 150, 150), matchtest.Mirage}, false, nil},
 		{"large print that resembles a face", painted{square(600, 150, 300), matchtest.Mirage}, false, nil},
 	} {
-		for _, turns := range []int{0, 1} {
-			t.Run(fmt.Sprintf("%s/%d", tt.name, turns), func(t *testing.T) {
-				img := picture.Rotate(page(1011, 638, portrait, tt.other), turns)
-				got, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, img, options())
-				if !errors.Is(err, tt.err) || got.Ghost != tt.ghost {
-					t.Fatalf("got ghost %v, error %v, want %v, %v", got.Ghost, err, tt.ghost, tt.err)
-				}
-				if err == nil && math.Abs(float64(got.Face.Template[0])-1) > 0.05 {
-					t.Errorf("template %v, want the portrait's", got.Face.Template)
-				}
-			})
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			img := picture.Rotate(page(1011, 638, portrait, tt.other), 1)
+			got, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, img, options())
+			if !errors.Is(err, tt.err) || got.Ghost != tt.ghost {
+				t.Fatalf("got ghost %v, error %v, want %v, %v", got.Ghost, err, tt.ghost, tt.err)
+			}
+			if err == nil && math.Abs(float64(got.Face.Template[0])-1) > 0.05 {
+				t.Errorf("template %v, want the portrait's", got.Face.Template)
+			}
+		})
 	}
 }
 
@@ -153,6 +150,22 @@ func TestSmallFaceAtTheFirstTurnDoesNotEndTheSearch(t *testing.T) {
 	got, err := document.Find(t.Context(), &matchtest.Engine{MinSide: 80}, img, options())
 	if err != nil || got.Turns != 3 {
 		t.Errorf("got turns %d, %v, want 3", got.Turns, err)
+	}
+}
+
+// What went wrong: dlib finds one face in ten upside down too, and the turn
+// that was tried first won. One in twenty of real portraits came out turned.
+func TestFaceOnItsHeadIsTurned(t *testing.T) {
+	flat := page(506, 319, painted{square(30, 75, 90), 100})
+	for turns := range 4 {
+		engine := &matchtest.Engine{MinSide: 80, UpsideDown: true}
+		got, err := document.Find(t.Context(), engine, picture.Rotate(flat, turns), options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (4 - turns) % 4; got.Turns != want {
+			t.Errorf("turned by %d: turns %d, want %d", turns, got.Turns, want)
+		}
 	}
 }
 

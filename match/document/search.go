@@ -18,6 +18,9 @@ const (
 	closeUp    = 160  // side of a face in a closer look
 )
 
+// closerUps are further sides of a face, to see how steady it is.
+func closerUps() []int { return []int{130, 100} }
+
 // Longest sides of the picture in a search, coarse to fine.
 const (
 	coarse = 800  // a card or passport page that fills the picture
@@ -52,8 +55,62 @@ func (f finder) fit(side int) float64 {
 	return float64(side) / float64(max(b.Dx(), b.Dy()))
 }
 
-// search returns the largest face that stands up to a closer look, at the
+// portrait returns the largest face that stands up to a closer look, at the
 // coarsest scale that shows one.
+func (f finder) portrait(ctx context.Context) (sighting, error) {
+	face, err := f.search(ctx)
+	if err != nil {
+		return sighting{}, err
+	}
+	return f.upright(ctx, face)
+}
+
+// upright decides whether a face that was found stands on its head: with its
+// mouth for eyes, one in ten passes for a face upside down too. There, fewer
+// sizes show it, and its template wavers from one to the next.
+func (f finder) upright(ctx context.Context, face sighting) (sighting, error) {
+	over := face
+	over.turns = (face.turns + 2) % 4
+	over, ok, err := f.look(ctx, over, closeUp)
+	if err != nil || !ok {
+		return face, err
+	}
+	steady, err := f.steadiness(ctx, face)
+	if err != nil {
+		return sighting{}, err
+	}
+	other, err := f.steadiness(ctx, over)
+	if err != nil {
+		return sighting{}, err
+	}
+	if other.seen > steady.seen || other.seen == steady.seen && other.spread < steady.spread {
+		return over, nil
+	}
+	return face, nil
+}
+
+// A steadiness says how alike a face looks at several sizes.
+type steadiness struct {
+	seen   int         // at how many further sizes it was found
+	spread match.Score // sum of distances to the template from the first
+}
+
+func (f finder) steadiness(ctx context.Context, face sighting) (steadiness, error) {
+	var s steadiness
+	for _, side := range closerUps() {
+		again, ok, err := f.look(ctx, face, side)
+		if err != nil {
+			return steadiness{}, err
+		}
+		if ok {
+			s.seen++
+			s.spread += f.engine.Score(face.face.Template, again.face.Template)
+		}
+	}
+	return s, nil
+}
+
+// search finds a face for portrait, which may stand on its head.
 func (f finder) search(ctx context.Context) (sighting, error) {
 	for _, scale := range f.scales() {
 		flat := zoom(f.img, f.img.Bounds(), scale)
@@ -64,7 +121,7 @@ func (f finder) search(ctx context.Context) (sighting, error) {
 				return sighting{}, err
 			}
 			if len(seen) > 0 && float64(seen[0].side())*scale >= certain {
-				if face, ok, err := f.look(ctx, seen[0]); err != nil || ok {
+				if face, ok, err := f.look(ctx, seen[0], closeUp); err != nil || ok {
 					return face, err
 				}
 				seen = seen[1:]
@@ -75,7 +132,7 @@ func (f finder) search(ctx context.Context) (sighting, error) {
 		// taken for the portrait, all turns have been tried.
 		doubtful = largest(doubtful)
 		for _, s := range doubtful[:min(len(doubtful), maxLooks)] {
-			if face, ok, err := f.look(ctx, s); err != nil || ok {
+			if face, ok, err := f.look(ctx, s, closeUp); err != nil || ok {
 				return face, err
 			}
 		}
@@ -104,7 +161,7 @@ func (f finder) rivals(ctx context.Context, main sighting) ([]sighting, error) {
 		if looks++; looks > maxLooks {
 			return nil, ErrAmbiguous
 		}
-		face, ok, err := f.look(ctx, s)
+		face, ok, err := f.look(ctx, s, closeUp)
 		if err != nil {
 			return nil, err
 		}
@@ -121,15 +178,16 @@ func centred(a, b sighting) bool {
 	return box.Min.Add(box.Max).Div(2).In(b.face.Box)
 }
 
-// look looks closer at a face and reports whether it is found again.
-func (f finder) look(ctx context.Context, s sighting) (sighting, bool, error) {
+// look looks closer at a face, so that it has the given side, and reports
+// whether it is found again.
+func (f finder) look(ctx context.Context, s sighting, wanted int) (sighting, bool, error) {
 	const most = 2.5
 	side := s.side()
 	if side == 0 {
 		return sighting{}, false, nil
 	}
 	area := s.face.Box.Inset(-side * 6 / 10)
-	scale := min(float64(closeUp)/float64(side), most)
+	scale := min(float64(wanted)/float64(side), most)
 	near, err := f.detect(ctx, zoom(f.img, area, scale).turned(s.turns), s.scale)
 	if err != nil {
 		return sighting{}, false, err

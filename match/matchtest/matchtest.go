@@ -30,7 +30,7 @@ type Person uint8
 // in pictures of at least MirageSide pixels, and no more once looked at closely.
 const (
 	Mirage     Person = 255
-	MirageSide        = 500
+	MirageSide int    = 500
 )
 
 // Page returns a white picture.
@@ -52,8 +52,9 @@ func Paint(img draw.Image, box image.Rectangle, p Person) {
 // An Engine finds the faces that [Paint] drew. The zero value finds those of
 // every size.
 type Engine struct {
-	MinSide int   // pixels; faces with a shorter side are not found
-	Fail    error // returned by Faces, if not nil
+	MinSide    int   // pixels; faces with a shorter side are not found
+	UpsideDown bool  // faces are found on their heads too, with templates that waver with the size
+	Fail       error // returned by Faces, if not nil
 
 	calls atomic.Int64
 }
@@ -72,23 +73,16 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	b := img.Bounds()
 	var faces []match.Face
 	patches := patches(img)
-	for _, upper := range patches {
-		for _, lower := range patches {
-			face, ok := joined(upper, lower)
-			if !ok || min(face.Box.Dx(), face.Box.Dy()) < e.MinSide {
-				continue
+	for _, above := range patches {
+		for _, below := range patches {
+			if face, ok := e.face(img, above, below); ok {
+				if want == match.Boxes {
+					face.Template = nil
+				}
+				faces = append(faces, face)
 			}
-			if face.Template[0] > 2.4 && max(b.Dx(), b.Dy()) < MirageSide {
-				continue
-			}
-			face.Points = []image.Point{face.Box.Min, face.Box.Max}
-			if want == match.Boxes {
-				face.Template = nil
-			}
-			faces = append(faces, face)
 		}
 	}
 	slices.SortStableFunc(faces, func(a, b match.Face) int { return b.Box.Dx()*b.Box.Dy() - a.Box.Dx()*a.Box.Dy() })
@@ -116,15 +110,24 @@ type patch struct {
 	person float32 // mean blue, in hundredths
 }
 
-// joined returns the face of which upper and lower are the halves.
-func joined(upper, lower patch) (match.Face, bool) {
-	slack := 3 + upper.box.Dx()/20
+// face returns the face of which two patches are the halves, if e finds it.
+func (e *Engine) face(img image.Image, above, below patch) (match.Face, bool) {
+	slack := 3 + above.box.Dx()/20
 	near := func(a, b int) bool { return a-b <= slack && b-a <= slack }
-	a, b := upper.box, lower.box
-	if !upper.upper || lower.upper || !near(a.Min.X, b.Min.X) || !near(a.Max.X, b.Max.X) || !near(a.Max.Y, b.Min.Y) {
+	a, b := above.box, below.box
+	if above.upper == below.upper || !near(a.Min.X, b.Min.X) || !near(a.Max.X, b.Max.X) || !near(a.Max.Y, b.Min.Y) {
 		return match.Face{}, false
 	}
-	return match.Face{Box: a.Union(b), Template: match.Template{(upper.person + lower.person) / 2}}, true
+	box := a.Union(b)
+	person := (above.person + below.person) / 2
+	mirage := person > 2.4 && max(img.Bounds().Dx(), img.Bounds().Dy()) < MirageSide
+	if mirage || min(box.Dx(), box.Dy()) < e.MinSide || !above.upper && !e.UpsideDown {
+		return match.Face{}, false
+	}
+	if !above.upper {
+		person += float32(box.Dx()) / 500
+	}
+	return match.Face{Box: box, Points: []image.Point{box.Min, box.Max}, Template: match.Template{person}}, true
 }
 
 // half says which half of a face a colour belongs to, if any.

@@ -55,6 +55,23 @@ func TestFindsOnlyUprightFaces(t *testing.T) {
 	}
 }
 
+func TestUpsideDownFacesWaver(t *testing.T) {
+	page := matchtest.Page(600, 400)
+	matchtest.Paint(page, image.Rect(200, 100, 400, 300), 120)
+	e := &matchtest.Engine{UpsideDown: true}
+	small, _ := picture.Scale(page, 400)
+	score := func(turns int) match.Score {
+		a, b := find(t, e, picture.Rotate(page, turns)), find(t, e, picture.Rotate(small, turns))
+		if len(a) != 1 || len(b) != 1 {
+			t.Fatalf("turned by %d: %d and %d faces, want 1", turns, len(a), len(b))
+		}
+		return e.Score(a[0].Template, b[0].Template)
+	}
+	if upright, over := score(0), score(2); upright > 0.03 || over < 0.1 {
+		t.Errorf("templates at two sizes differ by %v upright, %v upside down", upright, over)
+	}
+}
+
 func TestScaledFaceKeepsItsPerson(t *testing.T) {
 	page := matchtest.Page(800, 600)
 	matchtest.Paint(page, image.Rect(200, 100, 500, 400), 120)

@@ -38,7 +38,8 @@ type Config struct {
 	Journal  Journal  `yaml:"journal"`
 	Log      Log      `yaml:"log"`
 
-	source source // where each key was read, for messages
+	source source   // where each key was read, for messages
+	doubts Problems // what could not be read
 }
 
 // Device names this kiosk in topics and events.

@@ -17,7 +17,8 @@ import (
 const MaxBytes Bytes = 1 << 20
 
 // Load reads the configuration in the file at path. The error is [Problems]
-// unless the file cannot be read.
+// unless the file cannot be read; with Problems the configuration is as
+// [Parse] returns it.
 func Load(path string) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -33,28 +34,34 @@ func Load(path string) (Config, error) {
 
 // Parse reads a configuration; name stands for the file in messages. Keys
 // that data lacks keep their defaults, so no data gives [Default]. The error
-// is [Problems].
+// is [Problems]. With Problems the configuration is what could be read and
+// serves one use only: to make outputs safe, those without [Config.Doubts].
 func Parse(name string, data []byte) (Config, error) {
 	d := decoder{source: source{file: name, lines: map[string]int{}}}
 	if len(data) > int(MaxBytes) {
 		d.fail(0, "", "larger than %v", MaxBytes)
-		return Config{}, d.problems
+		return Config{doubts: d.problems}, d.problems
 	}
 	root, err := document(data)
 	if err != nil {
 		line, text := syntaxError(err)
 		d.fail(line, "", "%s", text)
-		return Config{}, d.problems
+		return Config{doubts: d.problems}, d.problems
 	}
 	cfg := Default()
 	d.root(&cfg, root)
-	cfg.source = d.source
+	cfg.source, cfg.doubts = d.source, d.problems
 	problems := sorted(append(d.problems, validate(cfg)...))
 	if len(problems) > 0 {
-		return Config{}, problems
+		return cfg, problems
 	}
 	return cfg, nil
 }
+
+// Doubts returns the problems for which it is not known what the file means by
+// the section or value called key. A value that is understood but not allowed
+// is none.
+func (c Config) Doubts(key string) Problems { return c.doubts.concern(key) }
 
 // Hash returns the SHA-256, in lower-case hex, of the configuration in force:
 // equal for two files that mean the same, whatever their order and comments.

@@ -42,6 +42,19 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// concern returns those problems with key, a key inside it, a section around
+// it or the whole file.
+func (p Problems) concern(key string) Problems {
+	var found Problems
+	for _, problem := range p {
+		k := problem.Key
+		if k == "" || k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(key, k+".") {
+			found = append(found, problem)
+		}
+	}
+	return found
+}
+
 // A source remembers where each key of a file was read.
 type source struct {
 	file  string
