@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"os"
@@ -150,15 +151,18 @@ func BenchmarkStart(b *testing.B) {
 	dir := folder(b)
 	card, frame := drawings(b)
 	check(b, os.WriteFile(filepath.Join(dir, "live.jpg"), frame, 0o600))
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	check(b, err)
+	check(b, port.Close())
 	check(b, os.WriteFile(filepath.Join(dir, "facegate.yaml"), fmt.Appendf(nil, `device: {site: bench, name: gate-1}
 data: %[1]s
 models: {dir: %[2]s}
 camera: {driver: replay, replay: [%[1]s/live.jpg], fps: 15}
 attempt: {frames: 1}
 http: {listen: "unix:%[1]s/http.sock"}
-mqtt: {broker: embedded, embedded: {listen: "127.0.0.1:0"}}
+mqtt: {broker: embedded, embedded: {listen: %[3]q}}
 log: {level: warn}
-`, dir, os.Getenv("FACEGATE_MODELS")), 0o600))
+`, dir, os.Getenv("FACEGATE_MODELS"), port.Addr().String()), 0o600))
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	check(b, err)
 	defer func() { _ = notify.Close() }()
@@ -170,6 +174,7 @@ log: {level: warn}
 		daemon.Stderr = os.Stderr
 		began := time.Now()
 		check(b, daemon.Start())
+		b.Cleanup(func() { _ = daemon.Process.Kill() }) // long gone, unless the benchmark broke off
 		awaitReady(b, notify)
 		took = append(took, time.Since(began))
 		idle = max(idle, memory(b, daemon.Process.Pid, "VmRSS"))
@@ -220,9 +225,15 @@ func attempt(b *testing.B, socket string, card []byte) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}
-	answer, err := client.Post("http://facegate/v1/attempts?wait=1", "image/jpeg", bytes.NewReader(card))
-	check(b, err)
 	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("id_photo", "card.jpg")
+	check(b, err)
+	_, err = part.Write(card)
+	check(b, errors.Join(err, form.Close()))
+	answer, err := client.Post("http://facegate/v1/attempts?wait=1", form.FormDataContentType(), &body)
+	check(b, err)
+	body.Reset()
 	_, err = body.ReadFrom(answer.Body)
 	check(b, errors.Join(err, answer.Body.Close()))
 	if !strings.Contains(body.String(), `"decision":"match"`) {

@@ -29,7 +29,8 @@ import (
 const DefaultMaxSide = 1600
 
 // jpegQuality is that of the copy handed to go-face, which takes only JPEG.
-// At 95 the copy moves a distance by less than 0.01.
+// The copy moves landmarks by a pixel and with them a distance by up to 0.04;
+// a quality of 100 does so as well, and costs more.
 const jpegQuality = 95
 
 // ErrClosed is returned by calls after Close.

@@ -277,6 +277,24 @@ func TestStoppingEndsTheAttemptInTheJournal(t *testing.T) {
 	}
 }
 
+// A signal that comes as an attempt begins once made it look locked out: the
+// counter was read with the context that the signal had ended.
+func TestStoppingAtTheBeginningIsNoLockout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		ctx, stop := context.WithCancel(t.Context())
+		b.record.onBegin = stop
+		go func() { _ = b.line.Run(ctx) }()
+		ticket, err := b.line.Start(ctx, opener())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := <-ticket.Done; e.Reason != event.Interrupted {
+			t.Errorf("reason %s, want interrupted", e.Reason)
+		}
+	})
+}
+
 func TestHintsAreAtMostFourASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -156,6 +156,7 @@ type failure struct {
 type record struct {
 	mu       sync.Mutex
 	begin    error
+	onBegin  func()
 	fail     error // of Append
 	start    error // of StartPulse
 	events   []event.Event
@@ -173,6 +174,9 @@ func (r *record) Begin(_ context.Context, id, _ string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.begun = append(r.begun, id)
+	if r.onBegin != nil {
+		r.onBegin()
+	}
 	return r.begin
 }
 
@@ -200,7 +204,10 @@ func (r *record) StartPulse(_ context.Context, id string) error {
 	return nil
 }
 
-func (r *record) Failures(_ context.Context, key string) (int, time.Time, time.Time, error) {
+func (r *record) Failures(ctx context.Context, key string) (int, time.Time, time.Time, error) {
+	if ctx.Err() != nil {
+		return 0, time.Time{}, time.Time{}, ctx.Err()
+	}
 	f := r.failures[key]
 	return f.count, f.last, f.until, nil
 }

@@ -60,6 +60,8 @@ func (l *Lockout) Wait(ctx context.Context, k Key, now time.Time) time.Duration 
 	if l.After == 0 {
 		return 0
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	defer cancel()
 	count, last, until, err := l.Store.Failures(ctx, k.text())
 	if err != nil {
 		l.Log.Error("lockout not read", "source", k.Source, "err", err)

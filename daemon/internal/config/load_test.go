@@ -94,7 +94,7 @@ func TestProblems(t *testing.T) {
 		{"unknown unit", "door: {pulse: 3 sec}\n", `c.yaml:1: door.pulse: must be a time with a unit, as in 500ms, 3s or 24h, not "3 sec"`},
 		{"size without unit", "journal: {max_bytes: 1000}\n", `c.yaml:1: journal.max_bytes: must be a size with a unit, as in 512KiB or 256MiB, not "1000"`},
 		{"size beyond 63 bits", "journal: {max_bytes: 9999999999GiB}\n", `c.yaml:1: journal.max_bytes: must be a size with a unit, as in 512KiB or 256MiB, not "9999999999GiB"`},
-		{"small journal", "journal: {max_bytes: 512KiB}\n", "c.yaml:1: journal.max_bytes: must be 1MiB to 1024GiB, not 512KiB"},
+		{"small journal", "journal: {max_bytes: 512KiB}\n", "c.yaml:1: journal.max_bytes: must be 4MiB to 1024GiB, not 512KiB"},
 
 		{"thresholds", "match:\n  accept: 0.7\n", "c.yaml:1: match.reject: must be above match.accept (0.7) and at most 2, not 0.6"},
 		{"equal thresholds", "match:\n  accept: 0.5\n  reject: 0.5\n", "c.yaml:3: match.reject: must be above match.accept (0.5) and at most 2, not 0.5"},
@@ -146,6 +146,7 @@ func TestProblems(t *testing.T) {
 		{"open port without token", "http: {listen: '10.0.0.1:8080', cert_file: /c, key_file: /k}\n", "c.yaml:1: http.listen: others can reach 10.0.0.1:8080: it needs http.cert_file, http.key_file and http.token_file, or listen on 127.0.0.1 or unix:/path"},
 		{"no port", "http: {listen: localhost}\n", `c.yaml:1: http.listen: must be an address such as 127.0.0.1:8080, not "localhost"`},
 		{"relative socket", "http: {listen: 'unix:a.sock'}\n", `c.yaml:1: http.listen: must be an absolute path, not "a.sock"`},
+		{"certificate for a socket", "http: {cert_file: /c, key_file: /k}\n", "c.yaml:1: http.cert_file: a socket takes none: remove it, or listen on host:port"},
 		{"half a pair", "http: {cert_file: /c}\n", "c.yaml:1: http.cert_file: needs http.key_file"},
 
 		{"broker scheme", "mqtt: {broker: 'mqtt://h:1883'}\n", "c.yaml:1: mqtt.broker: must be embedded, or an address such as tcp://host:1883, ssl://host:8883, ws://host:80/mqtt or wss://host:443/mqtt"},

@@ -184,7 +184,7 @@ func (c *checker) lockout() {
 
 func (c *checker) journal() {
 	j := c.cfg.Journal
-	within(c, "journal.max_bytes", j.MaxBytes, 1<<20, 1<<40)
+	within(c, "journal.max_bytes", j.MaxBytes, 4<<20, 1<<40) // what package journal needs
 	within(c, "journal.max_age", j.MaxAge, time.Hour, 10*365*24*time.Hour)
 	within(c, "journal.keep_delivered", j.KeepDelivered, 0, j.MaxAge)
 	c.oneOf("log.level", c.cfg.Log.Level, "debug", "info", "warn", "error")

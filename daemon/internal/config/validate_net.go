@@ -41,6 +41,9 @@ func (c *checker) http() {
 	c.pair("http", h.CertFile, h.KeyFile)
 	if path, ok := strings.CutPrefix(h.Listen, "unix:"); ok {
 		c.path("http.listen", path, false)
+		if h.CertFile != "" && h.KeyFile != "" {
+			c.fail("http.cert_file", "a socket takes none: remove it, or listen on host:port")
+		}
 		return
 	}
 	if c.address("http.listen", h.Listen) && !loopback(h.Listen) && (h.CertFile == "" || h.KeyFile == "" || h.TokenFile == "") {
