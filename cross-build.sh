@@ -111,7 +111,7 @@ compile() {
 	# stack; with one, the hardened unit could not start a thread. Paths of
 	# this checkout would get into the binary through dlib's checks.
 	CGO_ENABLED=1 GOOS=linux GOARCH=$goarch GOARM=$goarm CC=$triplet-gcc \
-		CXX="$toolchain/$triplet-g++ $baseline --sysroot=$sysroot -ffile-prefix-map=$sysroot=/sysroot" \
+		CXX="$toolchain/$triplet-g++ $baseline --sysroot=$sysroot -ffile-prefix-map=$sysroot=/sysroot -Wno-psabi" \
 		CGO_CFLAGS="-O2 $baseline --sysroot=$sysroot" \
 		CGO_LDFLAGS="-L$toolchain -static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,noexecstack" \
 		go build -trimpath -buildvcs=$stamp -tags dlib -ldflags "-s -w -buildid=" -o "$binary" ./daemon

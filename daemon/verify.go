@@ -16,6 +16,10 @@ import (
 	"github.com/facegate/facegate/match/picture"
 )
 
+// patience bounds one call of the engine. Nobody stands at a door here, and an
+// emulated or very small machine may take long.
+const patience = 10 * time.Minute
+
 // A comparison is what verify reports.
 type comparison struct {
 	Verdict string     `json:"verdict"`          // match, no_match, unsure, unusable
@@ -66,6 +70,7 @@ func runVerify(ctx context.Context, args []string, out io.Writer) error {
 	if *dir != "" {
 		cfg.Models.Dir = *dir
 	}
+	cfg.Match.Hang = patience
 	engine, err := openEngine(cfg)
 	if err != nil {
 		return fail(exitConfig, err)
