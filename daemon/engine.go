@@ -12,11 +12,9 @@ import (
 	"github.com/facegate/facegate/match/quality"
 )
 
-// openEngine checks the model files against the manifest and loads them.
+// openEngine loads the model files, which the caller has checked against the
+// manifest: their sums take a while, and loadConfig has computed them.
 func openEngine(cfg config.Config) (match.Engine, error) {
-	if err := models.Verify(cfg.Models.Dir, cfg.Models.Set); err != nil {
-		return nil, err
-	}
 	set, err := models.Find(cfg.Models.Set)
 	if err != nil {
 		return nil, fmt.Errorf("models.set: %w", err)

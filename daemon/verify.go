@@ -13,6 +13,7 @@ import (
 	"github.com/facegate/facegate/daemon/internal/config"
 	"github.com/facegate/facegate/daemon/internal/matcher"
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/models"
 	"github.com/facegate/facegate/match/picture"
 )
 
@@ -71,6 +72,9 @@ func runVerify(ctx context.Context, args []string, out io.Writer) error {
 		cfg.Models.Dir = *dir
 	}
 	cfg.Match.Hang = patience
+	if err := models.Verify(cfg.Models.Dir, cfg.Models.Set); err != nil {
+		return fail(exitConfig, err)
+	}
 	engine, err := openEngine(cfg)
 	if err != nil {
 		return fail(exitConfig, err)
@@ -96,7 +100,7 @@ func compareFiles(ctx context.Context, engine match.Engine, cfg config.Config, f
 	defer func() { stop(); <-ended }()
 
 	model := engine.Model()
-	c := comparison{Accept: cfg.Match.Accept, Reject: cfg.Match.Reject, Engine: model.Engine, Model: model.Name + "@" + model.SHA256[:min(12, len(model.SHA256))]}
+	c := comparison{Accept: cfg.Match.Accept, Reject: cfg.Match.Reject, Engine: model.Engine, Model: model.String()}
 	scores, err := c.compare(ctx, m, files)
 	if u, ok := errors.AsType[*unusable](err); ok {
 		c.Verdict, c.File, c.Reason = "unusable", u.file, u.reason+": "+u.text

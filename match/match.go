@@ -48,6 +48,9 @@ type ModelID struct {
 	Training string // what the model was trained on
 }
 
+// String returns the set's name and the start of its sum: dlib@55533b28a958.
+func (m ModelID) String() string { return m.Name + "@" + m.SHA256[:min(12, len(m.SHA256))] }
+
 // An Engine finds and compares faces with one family of models. One goroutine
 // uses it at a time. Calls may run C code, which ctx cannot interrupt: the
 // caller runs them in a goroutine of its own and drops a late result.

@@ -165,6 +165,13 @@ const hintEvery = 250 * time.Millisecond
 // journal fault, and the door stays shut.
 const recordWait = 3 * time.Second
 
+// recording returns a context for one use of the journal that must happen
+// whatever has ended ctx: a signal must not keep an attempt from being recorded
+// nor make its lockout unknown.
+func recording(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+}
+
 // A Line runs attempts, one at a time. Fields without "optional" are required;
 // none may be changed after Run has begun.
 type Line struct {

@@ -21,12 +21,17 @@ func (a *run) permit(ctx context.Context) {
 	a.hint(AwaitingGrant)
 	wait, cancel := context.WithTimeoutCause(ctx, a.Wait, errWait)
 	defer cancel()
-	var err error
+	var pressed chan error // nil, and never ready, where a host decides
 	if a.Authorise == ByPanel {
-		err = a.awaitPanel(wait)
-	} else {
-		err = a.awaitGrant(wait)
+		pressed = make(chan error)
+		go func() { pressed <- a.Panel.Wait(wait); close(pressed) }()
+		defer func() { // the panel is let go of before the attempt goes on
+			cancel()
+			for range pressed {
+			}
+		}()
 	}
+	err := a.await(wait, pressed)
 	switch {
 	case err == nil:
 		a.out.Access = event.Granted
@@ -46,36 +51,10 @@ func (a *run) permit(ctx context.Context) {
 	}
 }
 
-// awaitGrant waits for the host's grant. The caller of Grant has checked its
+// await waits for the panel's input where there is one, else for the host's
+// grant, answering messages meanwhile. The caller of Grant has checked the
 // signature; here only the attempt's ID must be right.
-func (a *run) awaitGrant(wait context.Context) error {
-	for {
-		select {
-		case m := <-a.messages:
-			switch {
-			case m.kind == pingIt:
-				m.reply <- nil
-			case !m.concerns(a.id):
-				m.reply <- ErrNoAttempt
-			case m.kind == grantIt:
-				m.reply <- nil
-				return nil
-			default:
-				m.reply <- nil
-				return errCancelled
-			}
-		case <-wait.Done():
-			return context.Cause(wait)
-		}
-	}
-}
-
-// awaitPanel waits for the panel's input, answering messages meanwhile.
-func (a *run) awaitPanel(wait context.Context) error {
-	wait, cancel := context.WithCancel(wait)
-	defer cancel()
-	pressed := make(chan error, 1)
-	go func() { pressed <- a.Panel.Wait(wait) }()
+func (a *run) await(wait context.Context, pressed <-chan error) error {
 	for {
 		select {
 		case err := <-pressed:
@@ -86,14 +65,17 @@ func (a *run) awaitPanel(wait context.Context) error {
 				m.reply <- nil
 			case !m.concerns(a.id):
 				m.reply <- ErrNoAttempt
-			case m.kind == grantIt:
+			case m.kind == cancelIt:
+				m.reply <- nil
+				return errCancelled
+			case pressed != nil:
 				m.reply <- ErrNotWaiting
 			default:
 				m.reply <- nil
-				cancel()
-				<-pressed
-				return errCancelled
+				return nil
 			}
+		case <-wait.Done():
+			return context.Cause(wait)
 		}
 	}
 }
@@ -137,7 +119,7 @@ func denyIfGranted(was event.Access) event.Access {
 // allowed to do without).
 func (a *run) pulse(ctx context.Context, recorded bool) {
 	if recorded {
-		write, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+		write, cancel := recording(ctx)
 		err := a.Record.StartPulse(write, a.id)
 		cancel()
 		if err != nil {
@@ -201,7 +183,7 @@ func (a *run) append(ctx context.Context, e event.Event) (event.Event, error) {
 	if !a.begun {
 		return e, errors.New("the attempt's beginning was not recorded")
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	e, err := a.Record.Append(ctx, e)
 	if err == nil {

@@ -60,7 +60,7 @@ func (l *Lockout) Wait(ctx context.Context, k Key, now time.Time) time.Duration 
 	if l.After == 0 {
 		return 0
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	count, last, until, err := l.Store.Failures(ctx, k.text())
 	if err != nil {
@@ -80,7 +80,7 @@ func (l *Lockout) Note(ctx context.Context, k Key, d event.Decision, now time.Ti
 	if l.After == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	if err := l.note(ctx, k, d, now); err != nil {
 		l.Log.Error("lockout not written", "source", k.Source, "err", err)

@@ -27,7 +27,7 @@ func (l *Line) run(ctx context.Context, o order) {
 		StageMS: map[string]float64{}, Gates: map[string]float64{},
 	}}
 	m := l.Matcher.Model()
-	a.out.Engine, a.out.ModelID = m.Engine, m.Name+"@"+m.SHA256[:min(12, len(m.SHA256))]
+	a.out.Engine, a.out.ModelID = m.Engine, m.String()
 
 	l.Phase(Busy)
 	a.decide(ctx)
@@ -77,7 +77,7 @@ func (a *run) compare(ctx context.Context) ([]match.Score, bool) {
 }
 
 func (a *run) begin(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	err := a.Record.Begin(ctx, a.id, a.Source)
 	a.begun = err == nil
