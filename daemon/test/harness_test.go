@@ -59,8 +59,9 @@ func must(t *testing.T, err error) {
 }
 
 // newSite draws the pictures, writes the configuration and starts the board,
-// which outlives every daemon.
-func newSite(t *testing.T) *site {
+// which outlives every daemon. Edits are pairs: a piece of the usual
+// configuration and what stands there instead; DIR is the site's folder.
+func newSite(t *testing.T, edits ...string) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "fg") // a socket's path must be short
 	must(t, err)
@@ -68,6 +69,7 @@ func newSite(t *testing.T) *site {
 	s := &site{t: t, dir: dir, changes: make(chan sim.Change, 10_000)}
 	s.draw(env(t, "FACEGATE_PICTURES"))
 	s.configure(env(t, "FACEGATE_MODELS"))
+	s.edit(edits...)
 	s.startBoard()
 	return s
 }
@@ -114,6 +116,20 @@ http: {listen: "unix:%[1]s/http.sock"}
 mqtt: {broker: embedded, embedded: {listen: "%[3]s"}}
 `, s.dir, models, address, pulse)
 	must(s.t, os.WriteFile(s.path("facegate.yaml"), []byte(text), 0o600))
+}
+
+// edit changes the configuration for the daemons to come.
+func (s *site) edit(edits ...string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.path("facegate.yaml"))
+	must(s.t, err)
+	for i := 0; i < len(edits); i += 2 {
+		if !bytes.Contains(text, []byte(edits[i])) {
+			s.t.Fatalf("the configuration has no %q to replace:\n%s", edits[i], text)
+		}
+		text = bytes.Replace(text, []byte(edits[i]), []byte(strings.ReplaceAll(edits[i+1], "DIR", s.dir)), 1)
+	}
+	must(s.t, os.WriteFile(s.path("facegate.yaml"), text, 0o600))
 }
 
 func (s *site) startBoard() {
