@@ -28,11 +28,6 @@ import (
 // DefaultMaxSide is the MaxSide used for zero.
 const DefaultMaxSide = 1600
 
-// jpegQuality is that of the copy handed to go-face, which takes only JPEG.
-// The copy moves landmarks by a pixel and with them a distance by up to 0.04;
-// a quality of 100 does so as well, and costs more.
-const jpegQuality = 95
-
 // ErrClosed is returned by calls after Close.
 var ErrClosed = errors.New("dlib engine is closed")
 
@@ -44,10 +39,11 @@ type Options struct {
 	MaxSide int           // pixels; a picture with a longer side is scaled down first; 0 means DefaultMaxSide
 }
 
-// A recognizer is the C++ side: it finds the faces in a JPEG and computes
-// their landmarks and templates, in no order.
+// A recognizer is the C++ side: it finds the faces in a picture that is not
+// empty and computes their landmarks and templates, in no order. Places are
+// counted from the picture's upper left corner.
 type recognizer interface {
-	recognize(jpeg []byte) ([]match.Face, error)
+	recognize(img image.Image) ([]match.Face, error)
 	close()
 }
 
@@ -117,11 +113,7 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 		return nil, nil
 	}
 	small, _ := picture.Scale(img, e.maxSide)
-	jpeg, err := picture.JPEG(small, jpegQuality)
-	if err != nil {
-		return nil, fmt.Errorf("encode picture for dlib: %w", err)
-	}
-	faces, err := e.recognize(jpeg)
+	faces, err := e.recognize(small)
 	if err != nil {
 		return nil, err
 	}
@@ -140,14 +132,14 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 	return faces, nil
 }
 
-func (e *Engine) recognize(jpeg []byte) ([]match.Face, error) {
+func (e *Engine) recognize(img image.Image) ([]match.Face, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 
 	if e.rec == nil {
 		return nil, ErrClosed
 	}
-	faces, err := e.rec.recognize(jpeg)
+	faces, err := e.rec.recognize(img)
 	if err != nil {
 		return nil, fmt.Errorf("find faces with dlib: %w", err)
 	}

@@ -1,7 +1,8 @@
 // Package document finds the portrait in a scanned ID: a card or passport page,
 // alone or on a larger sheet, turned by any of four right angles.
 //
-//	picture ─► search: coarse to fine, four turns ─► a closer look ─► on its head? ─► rivals? ─► portrait
+//	picture ─► search: four turns, coarse, then fine where there is more than paper
+//	        ─► a closer look ─► on its head? ─► rivals? ─► portrait
 //
 // The portrait is the largest face. A detector is easily mistaken on print, so
 // a face counts only if it is found again in a closer look at it, which also
@@ -15,7 +16,8 @@
 // in the picture nobody can say who presents the ID.
 //
 // Faces turned another way than the portrait are not looked for; on a sheet much
-// larger than the card, small ones may be missed.
+// larger than the card, small ones may be missed, and so may those as pale as the
+// paper.
 package document
 
 import (
@@ -26,6 +28,7 @@ import (
 	"image"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/facegate/facegate/match"
 )
@@ -59,8 +62,9 @@ func (e *TooSmallError) Error() string {
 
 // Options say what a portrait must be like.
 type Options struct {
-	MinFace int          // pixels of the given picture, the shorter side of the face
-	Policy  match.Policy // to tell a ghost from another person
+	MinFace int           // pixels of the given picture, the shorter side of the face
+	Policy  match.Policy  // to tell a ghost from another person
+	Budget  time.Duration // for the search; 0 means that it may take any time
 }
 
 // A Portrait is the holder's face on an ID.
@@ -76,11 +80,14 @@ type Portrait struct {
 //
 // It calls the engine several times: about four times for an upright card
 // that fills the picture, up to some dozens for a large sheet without any face.
+// Once the whole picture has been searched coarsely in all turns, a finer search
+// ends, with [ErrNoFace], where the engine's next part would take it beyond the
+// Budget. The checks of a portrait that was found are never cut short.
 func Find(ctx context.Context, engine match.Engine, img image.Image, o Options) (Portrait, error) {
 	if img.Bounds().Empty() {
 		return Portrait{}, ErrNoFace
 	}
-	f := finder{engine: engine, img: img}
+	f := newFinder(engine, img, o)
 	main, err := f.portrait(ctx)
 	if err != nil {
 		return Portrait{}, err

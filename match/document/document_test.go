@@ -7,6 +7,8 @@ import (
 	"image"
 	"math"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/document"
@@ -54,6 +56,7 @@ func near(a, b image.Rectangle, slack int) bool {
 }
 
 func TestPortraitIsFoundAtEveryTurnAndSize(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name          string
 		width, height int
@@ -110,6 +113,7 @@ func TestUprightCardNeedsFourCalls(t *testing.T) {
 // Persons 100 and 120 are 0.2 apart (the same), 100 and 150 0.5 (unsure), 100
 // and 200 1.0 (others).
 func TestFurtherFaces(t *testing.T) {
+	t.Parallel()
 	portrait := painted{square(60, 150, 200), 100}
 	for _, tt := range []struct {
 		name  string
@@ -170,6 +174,7 @@ func TestFaceOnItsHeadIsTurned(t *testing.T) {
 }
 
 func TestNoPortrait(t *testing.T) {
+	t.Parallel()
 	for name, img := range map[string]image.Image{
 		"empty picture":  image.NewRGBA(image.Rectangle{}),
 		"one pixel":      page(1, 1),
@@ -185,6 +190,95 @@ func TestNoPortrait(t *testing.T) {
 			t.Errorf("%s: %d calls of the engine", name, n)
 		}
 	}
+}
+
+// On a large sheet the engine's time goes to what is printed on it.
+func TestPaperIsNotSearched(t *testing.T) {
+	t.Parallel()
+	for name, img := range map[string]*image.RGBA{
+		"blank":                page(1240, 1754),
+		"small portrait":       page(1240, 1754, painted{square(950, 600, 66), 100}),
+		"two, far apart":       page(1240, 1754, painted{square(150, 150, 66), 100}, painted{square(950, 1500, 66), 100}),
+		"turned, in grey mist": page(1240, 1754, painted{square(950, 600, 66), 100}),
+	} {
+		if name == "turned, in grey mist" {
+			for i := range img.Pix {
+				img.Pix[i] -= img.Pix[i] / 8
+			}
+			img = picture.Rotate(img, 1).(*image.RGBA)
+		}
+		engine := &pixels{Engine: &matchtest.Engine{MinSide: 80}}
+		_, err := document.Find(t.Context(), engine, img, options())
+		if want := name == "blank"; errors.Is(err, document.ErrNoFace) != want || !want && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if coarse := 4 * 800 * 566; engine.seen > 2*coarse {
+			t.Errorf("%s: the engine saw %d pixels, want at most twice the %d of the coarse search", name, engine.seen, coarse)
+		}
+	}
+}
+
+// pixels is an engine that counts the pixels it is shown.
+type pixels struct {
+	match.Engine
+	seen int
+}
+
+func (p *pixels) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
+	p.seen += img.Bounds().Dx() * img.Bounds().Dy()
+	return p.Engine.Faces(ctx, img, want)
+}
+
+// noise is a sheet that is print all over.
+func noise() *image.RGBA {
+	img := page(1600, 2200)
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i / 640_000 * 37) // bands, of which no brightness prevails
+	}
+	return img
+}
+
+// What went wrong: a slow board searched a large sheet beyond the deadline of
+// the attempt, whose answer was a timeout and not that there is no face.
+func TestSearchEndsWithinItsBudget(t *testing.T) {
+	img := noise()
+	matchtest.Paint(img, square(300, 300, 130), 100)
+	for _, tt := range []struct {
+		perMegapixel, budget time.Duration
+		found                bool
+	}{
+		{time.Second, 30 * time.Second, true},
+		{time.Second, 4 * time.Second, false},
+		{10 * time.Second, time.Second, false}, // the coarse search is always made
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			engine := &slow{&pixels{Engine: &matchtest.Engine{MinSide: 80}}, tt.perMegapixel}
+			o := options()
+			o.Budget = tt.budget
+			began := time.Now()
+			_, err := document.Find(t.Context(), engine, img, o)
+			if tt.found && err != nil || !tt.found && !errors.Is(err, document.ErrNoFace) {
+				t.Errorf("%+v: %v", tt, err)
+			}
+			if took := time.Since(began); !tt.found && took > max(tt.budget, 4*466*tt.perMegapixel/1000) {
+				t.Errorf("%+v: took %v", tt, took)
+			}
+			if engine.seen < 4*800*581 {
+				t.Errorf("%+v: only %d pixels were searched", tt, engine.seen)
+			}
+		})
+	}
+}
+
+// slow is an engine that takes its time.
+type slow struct {
+	*pixels
+	perMegapixel time.Duration
+}
+
+func (s *slow) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
+	time.Sleep(s.perMegapixel * time.Duration(img.Bounds().Dx()*img.Bounds().Dy()) / 1_000_000)
+	return s.pixels.Faces(ctx, img, want)
 }
 
 func TestPortraitTooSmall(t *testing.T) {

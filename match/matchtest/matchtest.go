@@ -149,7 +149,10 @@ func patches(img image.Image) []patch {
 	seen := make([]bool, b.Dx()*b.Dy())
 	var found []patch
 	for i := range seen {
-		p := rgba.Pix[4*i:]
+		p := rgba.Pix[4*i : 4*i+4]
+		if p[0] > 75 == (p[1] > 75) {
+			continue // most of a page; half would say so too
+		}
 		if _, ok := half(color.RGBA{R: p[0], G: p[1], B: p[2]}); ok && !seen[i] {
 			found = append(found, flood(rgba, seen, b.Min.Add(image.Pt(i%b.Dx(), i/b.Dx()))))
 		}

@@ -8,13 +8,16 @@ import (
 
 // JPEG markers, ITU-T T.81 table B.1.
 const (
-	markerDHT  = 0xc4
-	markerRST0 = 0xd0
-	markerSOI  = 0xd8
-	markerEOI  = 0xd9
-	markerSOS  = 0xda
-	markerAPP1 = 0xe1
-	markerTEM  = 0x01
+	markerSOF0  = 0xc0 // baseline
+	markerSOF2  = 0xc2 // progressive
+	markerDHT   = 0xc4
+	markerRST0  = 0xd0
+	markerSOI   = 0xd8
+	markerEOI   = 0xd9
+	markerSOS   = 0xda
+	markerAPP1  = 0xe1
+	markerAPP14 = 0xee
+	markerTEM   = 0x01
 )
 
 // maxScans bounds the scans of one JPEG. Each scan of a progressive picture
@@ -33,9 +36,12 @@ func checkScans(data []byte) error {
 
 // A jpegHead is what stands before the first scan of a JPEG.
 type jpegHead struct {
-	exif   []byte // the TIFF structure of the first EXIF segment
-	tables bool   // Huffman tables were defined
-	scan   int    // offset of the first scan's marker, or -1
+	frame  jpegFrame // of the first frame header
+	exif   []byte    // the TIFF structure of the first EXIF segment
+	tables bool      // Huffman tables were defined
+	scan   int       // offset of the first scan's marker, or -1
+
+	untransformed bool // three components are red, green and blue, says an Adobe segment
 }
 
 // scanJPEG walks the segments up to the first scan. It never fails: what it
@@ -66,18 +72,30 @@ func scanJPEG(data []byte) jpegHead {
 		if length < 2 || end > len(data) {
 			return head
 		}
-		body := data[i+4 : end]
-		switch marker {
-		case markerDHT:
-			head.tables = true
-		case markerAPP1:
-			if tiff, ok := bytes.CutPrefix(body, []byte("Exif\x00\x00")); ok && head.exif == nil {
-				head.exif = tiff
-			}
-		}
+		head.segment(marker, data[i+4:end])
 		i = end
 	}
 	return head
+}
+
+// segment notes what a segment says.
+func (h *jpegHead) segment(marker byte, body []byte) {
+	switch marker {
+	case markerSOF0, markerSOF0 + 1, markerSOF2:
+		if h.frame.components == 0 {
+			h.frame = frameHeader(marker, body)
+		}
+	case markerDHT:
+		h.tables = true
+	case markerAPP1:
+		if tiff, ok := bytes.CutPrefix(body, []byte("Exif\x00\x00")); ok && h.exif == nil {
+			h.exif = tiff
+		}
+	case markerAPP14:
+		if len(body) >= 12 && bytes.HasPrefix(body, []byte("Adobe")) {
+			h.untransformed = body[11] == 0
+		}
+	}
 }
 
 // standardTables is a segment with the four Huffman tables of ITU-T T.81
@@ -134,7 +152,7 @@ func JPEG(img image.Image, quality int) ([]byte, error) {
 	case *image.Gray:
 		img = colourless(m)
 	default:
-		img = normal(img)
+		img = Plain(img)
 		if m, ok := img.(*image.Gray); ok {
 			img = colourless(m)
 		}

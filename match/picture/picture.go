@@ -8,9 +8,8 @@
 // The bytes come from outside, so every limit is checked before the memory
 // that it protects is allocated. All pictures made here are one of
 // [*image.YCbCr], [*image.Gray] or an opaque [*image.RGBA], with eight bits a
-// sample. Decoding 40 megapixels takes 64 MiB for an ordinary JPEG, but up to
-// 600 MiB for a progressive JPEG, a TIFF or a PNG of 16 bits a sample: decode
-// one at a time.
+// sample. Kinds that take more memory to decode than [MaxMemory] may have fewer
+// pixels: a progressive JPEG, or a PNG of 16 bits a sample. Decode one at a time.
 package picture
 
 import (
@@ -32,6 +31,10 @@ const (
 	MaxPixels = 40_000_000 // 40 megapixels
 	MaxSide   = 65_535     // pixels, what JPEG can express; it also bounds the padding of TIFF tiles
 )
+
+// KeptSide is the longest side of a decoded picture, in pixels: larger ones are
+// shrunk to it. A sheet of A4 scanned at 300 dots per inch is not.
+const KeptSide = 3600
 
 // A Problem is the kind of reason why a picture can't be used.
 type Problem string
@@ -83,7 +86,7 @@ func jpegCodec() codec {
 
 // Decode reads a JPEG, PNG, BMP or TIFF picture, told apart by content, and
 // turns it upright by its EXIF or TIFF orientation. Transparency becomes
-// white. Of a TIFF with several pages the first is read. Every error is an
+// white. A side is [KeptSide] pixels at most: longer ones are shrunk. Of a TIFF with several pages the first is read. Every error is an
 // [*Error]. The result does not refer to data.
 func Decode(data []byte) (image.Image, error) {
 	if len(data) == 0 {
@@ -126,11 +129,15 @@ func (c codec) read(data []byte) (image.Image, error) {
 	if err := checkSize(int64(config.Width), int64(config.Height)); err != nil {
 		return nil, err
 	}
+	if err := c.makeRoom(data, config); err != nil {
+		return nil, err
+	}
 	img, err := c.decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, c.fault(data, err)
 	}
-	return orient(normal(img), turn), nil
+	kept, _ := Scale(Plain(img), KeptSide)
+	return orient(kept, turn), nil
 }
 
 // fault sorts the error of decoding data.

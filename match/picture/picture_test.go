@@ -140,8 +140,13 @@ func pngHeader(width, height uint32) []byte {
 	chunk = binary.BigEndian.AppendUint32(chunk, height)
 	chunk = append(chunk, 8, 2, 0, 0, 0)
 	out := append([]byte("\x89PNG\r\n\x1a\n"), 0, 0, 0, 13)
-	out = append(out, chunk...)
-	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(chunk))
+	return withSum(append(append(out, chunk...), 0, 0, 0, 0))
+}
+
+// withSum sets the sum of a PNG's header.
+func withSum(data []byte) []byte {
+	binary.BigEndian.PutUint32(data[29:], crc32.ChecksumIEEE(data[12:29]))
+	return data
 }
 
 // resized changes the size in a baseline JPEG's frame header.

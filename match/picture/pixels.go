@@ -44,8 +44,9 @@ func chromaSize(r image.YCbCrSubsampleRatio, w, h int) (cw, ch int) {
 	return w, h
 }
 
-// normal returns img as one of the three kinds of picture of this package.
-func normal(img image.Image) image.Image {
+// Plain returns img as one of the three kinds of picture of this package, and
+// img itself if it is one. Transparency becomes white.
+func Plain(img image.Image) image.Image {
 	switch m := img.(type) {
 	case *image.YCbCr, *image.Gray:
 		return img

@@ -12,4 +12,11 @@ for arg; do
 	shift
 	[ "$arg" = -march=native ] || set -- "$@" "$arg"
 done
-exec "$(basename "$0")" "$@"
+
+name=$(basename "$0")
+real=$(command -v "$name") || { echo "cxx.sh: no $name in PATH (install it)" >&2 && exit 127; }
+if [ "$(readlink -f "$real")" = "$(readlink -f "$0")" ]; then
+	echo "cxx.sh: $name in PATH is this script, not a compiler (take $(dirname "$real") out of PATH)" >&2
+	exit 1
+fi
+exec "$name" "$@"
