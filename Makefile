@@ -20,8 +20,10 @@ export CGO_LDFLAGS := -L$(TOOLCHAIN)
 export FACEGATE_MODELS := $(CURDIR)/build/models
 export FACEGATE_PICTURES := $(CURDIR)/build/pictures
 export FACEGATE_BINARY := $(CURDIR)/build/facegate
+export FACEGATE_BROKEN_SYNC := $(CURDIR)/build/broken/sync
+export FACEGATE_BROKEN_ORDER := $(CURDIR)/build/broken/order
 
-.PHONY: build models demo bench clean setup setup-cross setup-test toolchain
+.PHONY: build broken models demo bench clean setup setup-cross setup-test toolchain
 .PHONY: test lint fmt tidy vet staticcheck shellcheck unit race fuzz cross cross-test
 
 # install installs those of the packages $(1) that are missing. A mirror may be
@@ -49,11 +51,21 @@ setup-cross:
 setup-test:
 	$(call install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 
+# A server of AWS that is not ours, for the tests of match/cloud/rekognition.
+MOTO := build/moto/moto-5.2.5.dist-info
+$(MOTO): | setup
+	rm -rf build/moto
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target build/moto 'moto[server]==5.2.5'
+
 toolchain: setup
 	@match/dlib/toolchain/prepare.sh $(TOOLCHAIN) g++
 
 build: toolchain
 	go build -trimpath -tags dlib -o build/facegate ./daemon
+
+broken: toolchain # programs that the kill tests must find fault with
+	go build -trimpath -tags "dlib brokensync" -o $(FACEGATE_BROKEN_SYNC) ./daemon
+	go build -trimpath -tags "dlib brokenorder" -o $(FACEGATE_BROKEN_ORDER) ./daemon
 
 models: build
 	@build/facegate models pull --dir build/models dlib
@@ -81,6 +93,7 @@ vet: toolchain # for the boards without their C libraries
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm go vet ./...
 	go vet -tags "dlib integration" ./...
+	go vet -tags "brokensync brokenorder" ./daemon/...
 
 staticcheck: toolchain
 	go tool staticcheck -tags "dlib integration" ./...
@@ -93,7 +106,7 @@ unit: setup-test # as on a machine without a C library, and with an int of 32 bi
 	CGO_ENABLED=0 go test ./...
 	CGO_ENABLED=0 GOARCH=386 go test ./capture/... ./hal/... ./match/...
 
-race: models setup-test
+race: models broken setup-test $(MOTO)
 	go test -race -tags "dlib integration" ./...
 
 FUZZTIME := 5s

@@ -115,6 +115,11 @@ compile() {
 		CGO_CFLAGS="-O2 $baseline --sysroot=$sysroot" \
 		CGO_LDFLAGS="-L$toolchain -static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,-z,noexecstack" \
 		go build -trimpath -buildvcs=$stamp -tags dlib -ldflags "-s -w -buildid=" -o "$binary" ./daemon
+	# Other tags break the program on purpose, for tests.
+	if ! go version -m "$binary" | grep -x $'\tbuild\t-tags=dlib' >/dev/null; then
+		echo "cross-build.sh: $binary was built with other tags than dlib" >&2
+		return 1
+	fi
 }
 
 # licences copies those of everything in the binary.

@@ -66,26 +66,23 @@ func openHardware(cfg config.Config, log *slog.Logger) (*hardware, error) {
 	return h, nil
 }
 
+// open opens every line that can be had, so that those are safe whatever is
+// wrong with others, and reports all that cannot.
 func (h *hardware) open(cfg config.Config, log *slog.Logger) error {
 	door, err := h.output("door.output", cfg.Door.Output)
-	if err != nil {
-		return err
-	}
+	errs := []error{err}
 	if door != nil {
 		h.door = &hal.Door{Output: door, Log: log}
 	}
 	for _, lamp := range lampLines(cfg.Lamps) {
 		o, err := h.output(lamp.key, lamp.line)
-		if err != nil {
-			return err
-		}
 		*lamp.role(&h.lamps) = o
+		errs = append(errs, err)
 	}
-	if h.panel, err = h.input("door.panel", cfg.Door.Panel); err != nil {
-		return err
-	}
+	h.panel, err = h.input("door.panel", cfg.Door.Panel)
+	errs = append(errs, err)
 	h.button, err = h.input("document_camera.button", cfg.Document.Button)
-	return err
+	return errors.Join(append(errs, err)...)
 }
 
 // A lampLine is one lamp's key, line and place.

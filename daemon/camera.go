@@ -17,6 +17,9 @@ import (
 // errStarting is the fault of a camera that has not yet been heard of.
 var errStarting = errors.New("camera is starting")
 
+// stillLost is how often the log repeats that a camera is lost.
+const stillLost = 10 * time.Minute
+
 // A camera is one source of frames that is kept open, and its health.
 type camera struct {
 	latest capture.Latest
@@ -27,6 +30,8 @@ type camera struct {
 	mu      sync.Mutex
 	fault   error     // nil while frames come
 	stepped time.Time // when the loop last made a step
+	tries   int       // how often a lost camera was opened again
+	told    time.Time // when the log last said that it is lost
 	known   chan struct{}
 	settled bool // known is closed: a first frame or a named fault is there
 	changed func()
@@ -63,11 +68,22 @@ func (c *camera) step() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stepped = time.Now()
+	if !c.settled || c.fault == nil {
+		return
+	}
+	c.tries++
+	if c.stepped.Sub(c.told) >= stillLost {
+		c.told = c.stepped
+		c.log.Warn("camera still lost", "tries", c.tries, "err", c.fault)
+	}
 }
 
 func (c *camera) change(fault error) {
 	c.mu.Lock()
-	c.fault = fault
+	if c.fault = fault; fault == nil {
+		c.tries = 0
+	}
+	c.told = time.Now()
 	if !c.settled {
 		c.settled = true
 		close(c.known)
@@ -81,8 +97,12 @@ func (c *camera) change(fault error) {
 	c.changed()
 }
 
-// Fault returns what is wrong with the camera, nil while it delivers.
+// Fault returns what is wrong with the camera, nil while it delivers or if
+// there is none.
 func (c *camera) Fault() error {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fault

@@ -33,6 +33,9 @@ func loadConfig(path string) (config.Config, error) {
 	if problems := config.Check(cfg); len(problems) > 0 {
 		errs = append(errs, problems)
 	}
+	if err := checkServices(cfg.Cloud); err != nil {
+		errs = append(errs, err)
+	}
 	if err := models.Verify(cfg.Models.Dir, cfg.Models.Set); err != nil {
 		errs = append(errs, err)
 	}

@@ -37,7 +37,22 @@ func newMatcher(e match.Engine, cfg config.Config) *matcher.Matcher {
 			MinLuma: cfg.Quality.MinLuma, MaxLuma: cfg.Quality.MaxLuma,
 			MaxClipped: cfg.Quality.MaxClipped,
 		},
-		Document: document.Options{MinFace: cfg.Quality.MinIDFace, Policy: policy(cfg)},
-		Hang:     cfg.Match.Hang,
+		Document: document.Options{
+			MinFace: cfg.Quality.MinIDFace, Policy: policy(cfg),
+			Budget: cfg.Attempt.Deadline / 2, // the rest is for the live face
+		},
+		Hang: cfg.Match.Hang,
+		Show: show(cfg.Cloud),
 	})
+}
+
+// show says what a compare service may be shown of a picture.
+func show(c config.Cloud) matcher.Show {
+	switch {
+	case len(c.Providers) == 0:
+		return matcher.Show{}
+	case c.Send == "whole":
+		return matcher.Show{What: matcher.Whole}
+	}
+	return matcher.Show{What: matcher.Face, Margin: c.Margin}
 }

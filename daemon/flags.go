@@ -3,8 +3,10 @@ package main
 import (
 	"flag"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/facegate/facegate/daemon/internal/config"
 )
@@ -43,4 +45,20 @@ func newLog(c config.Log) *slog.Logger {
 		}
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// takeLibraryLog makes lines of our log of what libraries write with package
+// log: periph tells some errors of a GPIO line in no other way.
+func takeLibraryLog(log *slog.Logger) {
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraryLog{log})
+}
+
+// A libraryLog is where libraries write a line at a time.
+type libraryLog struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (l libraryLog) Write(line []byte) (int, error) {
+	l.log.Warn("library complains", "err", strings.TrimSpace(string(line)))
+	return len(line), nil
 }

@@ -36,6 +36,7 @@ func (k *kiosk) missing(ctx context.Context) []api.Missing {
 		}
 	}
 	add("camera", k.live.Fault())
+	add("document_camera", k.document.Fault())
 	if age, ok := k.live.age(); ok && age > k.cfg.Camera.Stalled {
 		add("camera", fmt.Errorf("newest frame is %v old", age.Round(time.Second)))
 	}
@@ -58,6 +59,10 @@ func (k *kiosk) reading() metrics.Reading {
 	}
 	m := k.client.Stats()
 	r.MQTT = metrics.MQTT{Connected: m.Connected, Published: m.Sent}
+	r.Paused = map[string]bool{}
+	for name, err := range k.services.faults() {
+		r.Paused[name] = err != nil
+	}
 	return r
 }
 

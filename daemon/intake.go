@@ -26,12 +26,14 @@ var (
 type intake struct {
 	line     *attempt.Line
 	sources  config.Sources
-	document *camera // nil without one
+	document *camera            // nil without one
+	refused  func(cause string) // a press of the button did not become an attempt
 	log      *slog.Logger
 }
 
-// fromDocument photographs the ID and starts an attempt.
-func (i *intake) fromDocument(ctx context.Context, source string, mayOpen bool, ref string) (attempt.Ticket, error) {
+// fromDocument photographs the ID and starts an attempt with what r says
+// besides the picture.
+func (i *intake) fromDocument(ctx context.Context, r attempt.Request) (attempt.Ticket, error) {
 	if i.document == nil {
 		return attempt.Ticket{}, errNoDocument
 	}
@@ -43,11 +45,10 @@ func (i *intake) fromDocument(ctx context.Context, source string, mayOpen bool, 
 	if err != nil {
 		return attempt.Ticket{}, err
 	}
-	data, err := picture.JPEG(img, 95)
-	if err != nil {
+	if r.Picture, err = picture.JPEG(img, 95); err != nil {
 		return attempt.Ticket{}, err
 	}
-	return i.line.Start(ctx, attempt.Request{Picture: data, Source: source, SubjectRef: ref, MayOpen: mayOpen})
+	return i.line.Start(ctx, r)
 }
 
 // watchButton photographs the ID whenever the button is pressed.
@@ -60,10 +61,23 @@ func (i *intake) watchButton(ctx context.Context, button hal.Input) error {
 		if err != nil {
 			return err
 		}
-		if _, err := i.fromDocument(ctx, "button", i.sources.Button.MayOpen, ""); err != nil {
+		if _, err := i.fromDocument(ctx, attempt.Request{Source: "button", MayOpen: i.sources.Button.MayOpen}); err != nil {
+			i.refused(causeOf(err))
 			i.log.Warn("button press without attempt", "err", err)
 		}
 	}
+}
+
+// causeOf names why a press of the button did not become an attempt, for a
+// count.
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, attempt.ErrBusy):
+		return "busy"
+	case errors.Is(err, attempt.ErrStopped), errors.Is(err, context.Canceled):
+		return "stopping"
+	}
+	return "no_picture"
 }
 
 // A taker gives up an uploaded picture, once.
@@ -99,23 +113,28 @@ func (c *remote) verify(ctx context.Context, v mqtt.Verify) mqtt.Response {
 	if !in.Enabled {
 		return respond(errSource, "")
 	}
+	consent, err := attempt.ParseConsent(v.ConsentCloud)
+	if err != nil {
+		return mqtt.Response{Code: mqtt.BadRequest, Detail: "consent_cloud: " + err.Error()}
+	}
+	r := attempt.Request{Source: "mqtt", SubjectRef: v.SubjectRef, MayOpen: in.MayOpen, Consent: consent}
 	if v.Source != "" {
 		if v.Source != "document" {
 			return mqtt.Response{Code: mqtt.NotFound, Detail: "the only source is document"}
 		}
-		t, err := c.fromDocument(ctx, "mqtt", in.MayOpen, v.SubjectRef)
+		t, err := c.fromDocument(ctx, r)
 		return respond(err, t.ID)
 	}
-	data := v.Photo
+	r.Picture = v.Photo
 	if v.Upload != "" {
 		var ok bool
-		if data, ok = c.uploads.Take(v.Upload); !ok {
+		if r.Picture, ok = c.uploads.Take(v.Upload); !ok {
 			return mqtt.Response{Code: mqtt.NotFound, Detail: "no such upload, or it was used or has expired"}
 		}
 	} else if !in.Pictures {
 		return mqtt.Response{Code: mqtt.NotAllowed, Detail: "photos in commands are switched off (sources.mqtt.pictures)"}
 	}
-	t, err := c.line.Start(ctx, attempt.Request{Picture: data, Source: "mqtt", SubjectRef: v.SubjectRef, MayOpen: in.MayOpen})
+	t, err := c.line.Start(ctx, r)
 	return respond(err, t.ID)
 }
 

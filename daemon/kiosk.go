@@ -39,7 +39,8 @@ type kiosk struct {
 	engine   match.Engine
 	matcher  *matcher.Matcher
 	live     *camera
-	document *camera // nil without one
+	document *camera   // nil without one
+	services *services // nil if no compare service is configured
 	line     *attempt.Line
 	intake   *intake
 	uploads  *api.Uploads
@@ -81,7 +82,7 @@ func (k *kiosk) identify() error {
 	if err != nil {
 		return err
 	}
-	k.clock = event.Clock{BootID: boot, ClockSynced: func() bool { ok, _ := event.Synced(event.SyncMarker); return ok }}
+	k.clock = event.Clock{BootID: boot, ClockSynced: func() bool { ok, _ := event.Synced(k.cfg.Clock.Marker); return ok }}
 	return nil
 }
 
@@ -138,10 +139,16 @@ func (k *kiosk) openRest(ctx context.Context) error {
 	k.log.Info("engine ready", "engine", engine.Model().Engine, "model", engine.Model().Name, "took", time.Since(began).Round(time.Millisecond))
 	k.live = newCamera(k.cfg.Camera, k.log, k.announce)
 	if k.cfg.Document.Enabled {
-		k.document = newCamera(documentConfig(k.cfg), k.log.With("camera", "document"), func() {})
+		k.document = newCamera(documentConfig(k.cfg), k.log.With("camera", "document"), k.announce)
+	}
+	if k.services, err = openServices(k.cfg.Cloud, k.journal, k.log); err != nil {
+		return err
 	}
 	k.buildLine()
-	k.intake = &intake{line: k.line, sources: k.cfg.Sources, document: k.document, log: k.log}
+	k.intake = &intake{
+		line: k.line, sources: k.cfg.Sources, document: k.document, log: k.log,
+		refused: func(cause string) { k.metrics.Refused("button", cause) },
+	}
 	k.metrics = metrics.New(version(), k.reading)
 	k.uploads = api.NewUploads()
 	if err := k.buildClient(); err != nil {
@@ -164,6 +171,11 @@ func (k *kiosk) buildLine() {
 	c := k.cfg.Lockout
 	l.Lockout = &attempt.Lockout{
 		Store: k.journal, After: c.After, Delay: c.Delay, Max: c.Max, Disable: c.Disable, Block: c.Block, Forget: c.Forget, Log: k.log,
+	}
+	if k.services != nil {
+		l.Cloud = k.services
+		l.Assumed, _ = attempt.ParseConsent(k.cfg.Cloud.Consent) // the configuration was validated
+		l.EngineDown, l.ShowsWhole = k.cfg.Cloud.EngineDown == "cloud", k.cfg.Cloud.Send == "whole"
 	}
 	l.Policy = policy(k.cfg)
 	l.Deadline, l.Probes, l.Spacing = k.cfg.Attempt.Deadline, k.cfg.Attempt.Frames, k.cfg.Attempt.Spacing
@@ -212,6 +224,8 @@ func (k *kiosk) hint(attemptID string, h attempt.Hint) {
 	k.server.Hint(attemptID, h)
 }
 
+// outcome tells those who take events as they happen. The broker is not among
+// them: it is sent what is in the journal.
 func (k *kiosk) outcome(e event.Event) {
 	k.server.Outcome(e)
 	k.metrics.Event(e)
@@ -222,7 +236,7 @@ func (k *kiosk) outcome(e event.Event) {
 
 // fault returns what keeps the kiosk from doing its work, nil if nothing does.
 func (k *kiosk) fault() error {
-	return errors.Join(k.live.Fault(), k.matcher.Hung())
+	return errors.Join(k.live.Fault(), k.document.Fault(), k.matcher.Hung())
 }
 
 // announce tells lamps and broker whether something is at fault.
@@ -264,13 +278,20 @@ func componentOf(err error) component {
 	return component{State: "ok"}
 }
 
-func (k *kiosk) health() map[string]component {
-	_, why := event.Synced(event.SyncMarker)
+func (k *kiosk) health() any {
+	_, why := event.Synced(k.cfg.Clock.Marker)
 	clock := component{State: "ok"}
 	if why != "" {
 		clock = component{State: "fault", Detail: why}
 	}
-	return map[string]component{"camera": componentOf(k.live.Fault()), "matcher": componentOf(k.matcher.Hung()), "clock": clock}
+	all := map[string]component{"camera": componentOf(k.live.Fault()), "matcher": componentOf(k.matcher.Hung()), "clock": clock}
+	if k.document != nil {
+		all["document_camera"] = componentOf(k.document.Fault())
+	}
+	for name, err := range k.services.faults() {
+		all["cloud/"+name] = componentOf(err)
+	}
+	return map[string]any{"v": event.Version, "components": all}
 }
 
 // buildClient makes the MQTT client and, where configured, its broker.
@@ -337,6 +358,9 @@ func (k *kiosk) run(ctx context.Context, stop context.CancelCauseFunc) error {
 	case <-k.live.known:
 	case <-ctx.Done():
 	}
+	if k.services != nil {
+		inward.start("compare services", func() error { return k.services.run(ctx) })
+	}
 	inward.start("line", func() error { return k.line.Run(ctx) })
 	outward.start("mqtt", func() error { return k.client.Run(after) })
 	outward.start("http", func() error { return k.server.Serve(after, k.listener) })
@@ -367,7 +391,12 @@ func (k *kiosk) end(ctx context.Context, inward, outward *group, silence func())
 		errs = append(errs, k.hw.door.Lock())
 	}
 	inward.wait(lineEnds)
+	asked := &group{stop: k.stop}
+	if k.services != nil {
+		asked.start("compare services", k.services.Close)
+	}
 	k.flush()
+	asked.wait(lastWords / 4)
 	silence()
 	outward.wait(lastWords)
 	return errors.Join(errs...)

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"slices"
 )
 
@@ -60,8 +59,10 @@ func commands() []command {
 		{"check", "--config FILE", "report every problem of a configuration", runCheck},
 		{"verify", "[--json] ID.jpg LIVE.jpg ...", "compare the face on an ID with live pictures", runVerify},
 		{"models", "list | pull | verify", "list, fetch or check model files", runModels},
+		{"ledger", "[--json] --config FILE", "sum up the calls of compare services", runLedger},
 		{"safe", "--config FILE", "drive every output to its safe level", runSafe},
 		{"sim-board", "--socket PATH", "run a simulated board", runSimBoard},
+		{"cloudsim", "--dir DIR", "imitate the compare services", runCloudSim},
 		{"version", "", "print the version", runVersion},
 	}
 }
@@ -115,21 +116,4 @@ func runVersion(_ context.Context, args []string, out io.Writer) error {
 	}
 	_, err := fmt.Fprintln(out, "facegate", version())
 	return err
-}
-
-// version is the module's version, or the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
-	}
-	return "devel"
 }

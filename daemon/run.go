@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/facegate/facegate/match/picture"
 )
 
 // Bounds of the way out. Together they stay below three seconds.
@@ -19,6 +22,10 @@ const (
 	lineEnds  = 1500 * time.Millisecond // for the attempt under way to be journalled
 	lastWords = 700 * time.Millisecond  // for the broker to be told
 )
+
+// goMemory is what Go's share of the memory is kept to, in bytes: the largest
+// picture, its file, and as much again as the rest takes. C++ has its own share.
+const goMemory = picture.MaxMemory + 56<<20
 
 // errSignal is why a daemon that was told to stop stops.
 var errSignal = errors.New("told to stop")
@@ -36,8 +43,13 @@ func runDaemon(ctx context.Context, args []string, _ io.Writer) error {
 		_ = runSafe(ctx, args, io.Discard) // a wrong key elsewhere must not leave a door open
 		return err
 	}
+	debug.SetMemoryLimit(goMemory)
 	log := newLog(cfg.Log)
+	takeLibraryLog(log)
 	log.Info("starting", "version", version())
+	if err := checkBuild(cfg.Board, log); err != nil {
+		return fail(exitConfig, err)
+	}
 	hw, err := openHardware(cfg, log)
 	if err != nil {
 		return fail(exitConfig, err)

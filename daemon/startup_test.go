@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/facegate/facegate/daemon/internal/config"
+	"github.com/facegate/facegate/daemon/internal/journal"
 	"github.com/facegate/facegate/hal"
 	"github.com/facegate/facegate/hal/sim"
 )
@@ -37,7 +39,7 @@ func newFolder(t *testing.T) string {
 	return dir
 }
 
-func write(t *testing.T, path, text string, mode os.FileMode) {
+func write(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
@@ -78,6 +80,17 @@ func TestWrongConfiguration(t *testing.T) {
 					t.Errorf("%s: %s: got %q, want it to say %q", tt.name, command, errs, want)
 				}
 			}
+		}
+	}
+}
+
+// A size that the configuration allows is one that the journal can work with.
+func TestLeastJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	for size, ok := range map[int64]bool{journal.MinBytes: true, journal.MinBytes - 1: false} {
+		write(t, path, fmt.Sprintf("journal: {max_bytes: %dB}\n", size), 0o600)
+		if _, err := config.Load(path); (err == nil) != ok {
+			t.Errorf("journal.max_bytes of %d bytes: %v, want it accepted: %v", size, err, ok)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func idTemplate(ctx context.Context, m *matcher.Matcher, file string) (match.Tem
 	if r, ok := errors.AsType[*attempt.Refusal](err); ok {
 		return nil, &unusable{file, string(r.Reason), r.Err.Error()}
 	}
-	return reference, err
+	return reference.Template, err
 }
 
 func liveLook(ctx context.Context, m *matcher.Matcher, file string) (attempt.Look, error) {

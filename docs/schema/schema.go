@@ -7,8 +7,11 @@ import "embed"
 //go:embed *.schema.json
 var files embed.FS
 
-// File returns the schema called name: event, status, progress, command or
-// response.
+// Base is the address below which the schemas refer to each other.
+const Base = "https://github.com/facegate/facegate/docs/schema/"
+
+// File returns the schema called name: event, status, info, health, last,
+// error, progress, command or response.
 func File(name string) ([]byte, error) {
 	return files.ReadFile(name + ".schema.json")
 }

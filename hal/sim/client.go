@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	patience = 2 * time.Second        // for an answer of the board
+	patience = 8 * time.Second        // for an answer of the board, which a loaded machine may hold up
 	bound    = 200 * time.Millisecond // of one wait for a change
 )
 

@@ -91,7 +91,8 @@ func New(p Parts) *Server {
 	}
 }
 
-// Outcome passes a journalled event on to whoever follows. It never blocks.
+// Outcome passes an event on to whoever follows; one that the journal did not
+// take has seq 0. It never blocks.
 func (s *Server) Outcome(e event.Event) {
 	if e.Kind == event.KindAttempt && !s.recent.end(e) {
 		return

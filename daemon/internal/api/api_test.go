@@ -60,6 +60,25 @@ func TestPicturesArrive(t *testing.T) {
 	}
 }
 
+func TestConsentArrives(t *testing.T) {
+	b := loopback(t, nil)
+	for _, tt := range []struct {
+		body string
+		want attempt.Consent
+	}{
+		{`{"id_photo":"AAAA"}`, attempt.Consent{}},
+		{`{"id_photo":"AAAA","consent_cloud":"none"}`, attempt.Consent{}},
+		{`{"id_photo":"AAAA","consent_cloud":"faces"}`, attempt.Consent{Faces: true}},
+		{`{"id_photo":"AAAA","consent_cloud":"whole"}`, attempt.Consent{Faces: true, Whole: true}},
+	} {
+		b.json(t, "/v1/attempts", tt.body)
+		if r := <-b.line.requests; r.Consent != tt.want {
+			t.Errorf("%s: consent %+v, want %+v", tt.body, r.Consent, tt.want)
+		}
+		b.line.end()
+	}
+}
+
 func TestMatchMayNotOpenUnlessConfigured(t *testing.T) {
 	b := loopback(t, func(p *api.Parts) { p.MayOpen = false })
 	b.json(t, "/v1/attempts", `{"id_photo":"AAAA"}`)

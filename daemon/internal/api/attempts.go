@@ -54,7 +54,7 @@ func waits(r *http.Request) (bool, *problem) {
 
 // start reads the request and hands it to the line.
 func (s *Server) start(w http.ResponseWriter, r *http.Request) (attempt.Ticket, *problem) {
-	sub, p := s.receive(w, r, photoField, uploadField, refField)
+	sub, p := s.receive(w, r, photoField, uploadField, refField, agreeField)
 	if p != nil {
 		return attempt.Ticket{}, p
 	}
@@ -67,7 +67,9 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) (attempt.Ticket, 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerWait)
 	defer cancel()
-	ticket, err := s.Line.Start(ctx, attempt.Request{Picture: sub.picture, Source: "http", SubjectRef: sub.subjectRef, MayOpen: s.MayOpen})
+	ticket, err := s.Line.Start(ctx, attempt.Request{
+		Picture: sub.picture, Source: "http", SubjectRef: sub.subjectRef, MayOpen: s.MayOpen, Consent: sub.consent,
+	})
 	return ticket, lineProblem(err)
 }
 
@@ -88,8 +90,7 @@ func lineProblem(err error) *problem {
 	return refuse(internal, "%v", err)
 }
 
-// watch notes the attempt as under way, and its outcome when it comes. An
-// outcome that the journal did not take comes this way alone.
+// watch notes the attempt as under way, and its outcome when it comes.
 func (s *Server) watch(t attempt.Ticket) *record {
 	rec := s.recent.begin(t.ID)
 	s.mu.Lock()

@@ -1,16 +1,18 @@
 package api
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"bufio"
 	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/facegate/facegate/daemon/internal/attempt"
 )
 
 // The fields that a body may have.
@@ -18,6 +20,7 @@ const (
 	photoField  = "id_photo"
 	uploadField = "upload"
 	refField    = "subject_ref"
+	agreeField  = "consent_cloud"
 )
 
 // Bounds of a body.
@@ -34,6 +37,7 @@ type submission struct {
 	picture    []byte
 	upload     string
 	subjectRef string // may be empty
+	consent    attempt.Consent
 }
 
 // receive reads the body of a request that may have the given fields.
@@ -58,7 +62,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, fields ...strin
 		if p != nil {
 			return submission{}, p
 		}
-		return parseJSON(body, fields)
+		return parseJSON(body, r.ContentLength, fields)
 	case err == nil && media == "multipart/form-data" && params["boundary"] != "":
 		body, p := bounded(w, r, maxMultipart)
 		if p != nil {
@@ -86,74 +90,35 @@ func malformed(kind string, err error) *problem {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return pictureTooLarge()
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(badRequest, "the %s body did not arrive in time, within %v of the request's first byte", kind, readWait)
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return refuse(badRequest, "the %s body ends early", kind)
 	}
 	return refuse(badRequest, "%s body: %v", kind, err)
 }
 
-// parseJSON reads one object with the given fields, each at most once.
-func parseJSON(body io.Reader, fields []string) (submission, *problem) {
-	values, p := readObject(json.NewDecoder(body), fields)
-	if p != nil {
+// parseJSON reads one object with the given fields, each at most once. Length
+// is that of the body, below 0 if it is not known.
+func parseJSON(body io.Reader, length int64, fields []string) (submission, *problem) {
+	o := object{r: bufio.NewReader(body), fields: fields, size: int(length / 4 * 3)}
+	if p := o.read(); p != nil {
 		return submission{}, p
 	}
-	sub := submission{upload: values[uploadField], subjectRef: values[refField]}
-	_, hasUpload := values[uploadField]
-	text, hasPhoto := values[photoField]
-	switch {
-	case hasPhoto && hasUpload:
+	sub := submission{picture: o.picture, upload: o.words[uploadField], subjectRef: o.words[refField]}
+	switch _, hasUpload := o.words[uploadField]; {
+	case o.picture != nil && hasUpload:
 		return submission{}, refuse(badRequest, "id_photo and upload exclude each other").in(uploadField)
 	case hasUpload && sub.upload == "":
 		return submission{}, refuse(badRequest, "upload is empty").in(uploadField)
-	case hasPhoto:
-		if sub.picture, p = decodePicture(text); p != nil {
-			return submission{}, p
-		}
 	}
-	return sub.checked()
-}
-
-// readObject reads an object of strings. The standard decoder would take
-// repeated and differently capitalised keys, so this one goes token by token.
-func readObject(dec *json.Decoder, fields []string) (map[string]string, *problem) {
-	if t, err := dec.Token(); err != nil {
-		return nil, malformedJSON(err)
-	} else if t != json.Delim('{') {
-		return nil, refuse(badRequest, "JSON body: must be an object")
-	}
-	values := map[string]string{}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, malformedJSON(err)
-		}
-		name, _ := key.(string) // the decoder takes nothing else as a key
-		if p := checkName(name, fields, values); p != nil {
-			return nil, p
-		}
-		value, err := dec.Token()
-		if err != nil {
-			return nil, malformedJSON(err)
-		}
-		text, ok := value.(string)
-		if !ok {
-			return nil, refuse(badRequest, "%s must be a string", name).in(name)
-		}
-		values[name] = text
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, malformedJSON(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, refuse(badRequest, "JSON body: must end after the object")
-	}
-	return values, nil
+	return sub.checked(o.words[agreeField])
 }
 
 func malformedJSON(err error) *problem {
 	p := malformed("JSON", err)
-	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+	if _, ok := errors.AsType[errSyntax](err); ok {
 		p.Message += " (a line break inside a string is written \\n; base64 -w0 makes none)"
 	}
 	return p
@@ -168,29 +133,6 @@ func checkName[V any](name string, fields []string, before map[string]V) *proble
 		return refuse(badRequest, "%s is given twice", name).in(name)
 	}
 	return nil
-}
-
-// decodePicture decodes base64 in either alphabet, padded or not, with or
-// without line breaks.
-func decodePicture(text string) ([]byte, *problem) {
-	enc := base64.StdEncoding
-	if strings.ContainsAny(text, "-_") {
-		enc = base64.URLEncoding
-	}
-	if !strings.Contains(text, "=") {
-		enc = enc.WithPadding(base64.NoPadding)
-	}
-	picture, err := enc.DecodeString(text)
-	if err != nil {
-		return nil, refuse(badRequest, "id_photo must be base64 alone, without a data: prefix: %v", err).in(photoField)
-	}
-	if len(picture) == 0 {
-		return nil, refuse(badRequest, "id_photo is empty").in(photoField)
-	}
-	if len(picture) > MaxPicture {
-		return nil, pictureTooLarge()
-	}
-	return picture, nil
 }
 
 // parseMultipart reads a form with the given fields, each at most once.
@@ -209,7 +151,7 @@ func parseMultipart(form *multipart.Reader, fields []string) (submission, *probl
 		if p := checkName(name, fields, values); p != nil {
 			return submission{}, p
 		}
-		most := map[string]int{photoField: MaxPicture, uploadField: maxRef, refField: maxRef}[name]
+		most := map[string]int{photoField: MaxPicture, uploadField: maxRef, refField: maxRef, agreeField: maxRef}[name]
 		value, err := io.ReadAll(io.LimitReader(part, int64(most)+1))
 		switch {
 		case err != nil:
@@ -223,20 +165,28 @@ func parseMultipart(form *multipart.Reader, fields []string) (submission, *probl
 		}
 		values[name] = value
 	}
-	sub := submission{picture: values[photoField], upload: string(values[uploadField]), subjectRef: string(values[refField])}
+	sub := submission{
+		picture: values[photoField], upload: string(values[uploadField]),
+		subjectRef: string(values[refField]),
+	}
 	if sub.picture != nil && sub.upload != "" {
 		return submission{}, refuse(badRequest, "id_photo and upload exclude each other").in(uploadField)
 	}
-	return sub.checked()
+	return sub.checked(string(values[agreeField]))
 }
 
-// checked returns sub if it is complete and its words are words.
-func (sub submission) checked() (submission, *problem) {
+// checked returns sub, with the person's consent, if it is complete and its
+// words are words.
+func (sub submission) checked(consent string) (submission, *problem) {
 	switch {
 	case sub.picture == nil && sub.upload == "":
 		return submission{}, refuse(badRequest, "id_photo is missing").in(photoField)
 	case len(sub.subjectRef) > maxRef || strings.ContainsFunc(sub.subjectRef, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return submission{}, refuse(badRequest, "subject_ref must be at most %d printable ASCII characters without a space", maxRef).in(refField)
+	}
+	var err error
+	if sub.consent, err = attempt.ParseConsent(consent); err != nil {
+		return submission{}, refuse(badRequest, "%s %v", agreeField, err).in(agreeField)
 	}
 	return sub, nil
 }

@@ -51,6 +51,8 @@ func TestBadBodies(t *testing.T) {
 		{"unknown upload", object(`{"upload":"x"}`), http.StatusNotFound, "not_found", "upload"},
 		{"reference with a space", object(`{"id_photo":"AAAA","subject_ref":"a b"}`), bad, "bad_request", "subject_ref"},
 		{"reference with a control character", object(`{"id_photo":"AAAA","subject_ref":"a\u0007"}`), bad, "bad_request", "subject_ref"},
+		{"consent to something else", object(`{"id_photo":"AAAA","consent_cloud":"yes"}`), bad, "bad_request", "consent_cloud"},
+		{"form with consent to something else", multi("id_photo", "AAAA", "consent_cloud", "true"), bad, "bad_request", "consent_cloud"},
 		{"long reference", object(`{"id_photo":"AAAA","subject_ref":"` + long + `"}`), bad, "bad_request", "subject_ref"},
 		{"form cut short", cut, bad, "bad_request", ""},
 		{"form without parts", multi(), bad, "bad_request", "id_photo"},

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var allFields = []string{photoField, uploadField, refField}
+var allFields = []string{photoField, uploadField, refField, agreeField}
 
 // hold fails t if a parser let something through that it must not.
 func hold(t *testing.T, sub submission, p *problem) {
@@ -30,6 +30,9 @@ func hold(t *testing.T, sub submission, p *problem) {
 	if (len(sub.picture) == 0) == (sub.upload == "") {
 		t.Errorf("picture of %d bytes and upload %q", len(sub.picture), sub.upload)
 	}
+	if sub.consent.Whole && !sub.consent.Faces {
+		t.Errorf("consent %+v", sub.consent)
+	}
 	if len(sub.subjectRef) > maxRef || strings.ContainsAny(sub.subjectRef, " \n\x00") {
 		t.Errorf("subject_ref %q", sub.subjectRef)
 	}
@@ -37,13 +40,13 @@ func hold(t *testing.T, sub submission, p *problem) {
 
 func FuzzJSONBody(f *testing.F) {
 	for _, seed := range []string{
-		`{"id_photo":"AAAA","subject_ref":"card-7"}`, `{"id_photo":"_-\r\n8"}`, `{"upload":"ABC"}`,
-		`{"id_photo":"AAAA","id_photo":""}`, `{"id_photo":["AAAA"]}`, `{"ID_PHOTO":"AAAA"}{`, `{"id_photo":"AA==",}`, `null`,
+		`{"id_photo":"AAAA","subject_ref":"card-7"}`, `{"id_photo":"_-\r\n8"}`, `{"id_photo":"\u002b\/\u002B=\n="}`, `{"upload":"\ud83d\ude00\ud83d\u0041\ud83d"}`, "{\"subject_ref\" : \"a\" ,\n\"id_photo\":\"AA\"}", `{"upload":"ABC","consent_cloud":"whole"}`,
+		`{"id_photo":"AAAA","id_photo":""}`, `{"id_photo":"AAAA""upload":""}`, `{,}`, `{"id_photo":["AAAA"]}`, `{"ID_PHOTO":"AAAA"}{`, `{"id_photo":"AA==",}`, `null`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		sub, p := parseJSON(bytes.NewReader(body), allFields)
+		sub, p := parseJSON(bytes.NewReader(body), int64(len(body)), allFields)
 		hold(t, sub, p)
 		if p != nil {
 			return
@@ -60,8 +63,8 @@ func FuzzJSONBody(f *testing.F) {
 			t.Errorf("upload %q, ref %q; the standard decoder reads %q, %q", sub.upload, sub.subjectRef, want.Upload, want.Ref)
 		}
 		plain := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/", "=", "").Replace(want.Photo)
-		if got := base64.RawStdEncoding.EncodeToString(sub.picture); len(got) != len(plain) {
-			t.Errorf("picture of %d bytes from %d characters", len(sub.picture), len(plain))
+		if picture, err := base64.RawStdEncoding.DecodeString(plain); err != nil || !bytes.Equal(sub.picture, picture) {
+			t.Errorf("picture of %d bytes from %d characters; the standard decoder makes %d bytes: %v", len(sub.picture), len(plain), len(picture), err)
 		}
 	})
 }

@@ -10,19 +10,21 @@ import (
 
 // Bounds of what is kept for a command that has not come yet.
 const (
-	maxUploads = 8
-	uploadLife = time.Minute
+	maxUploads     = 8
+	maxUploadBytes = 32 << 20 // of all of them
+	uploadLife     = time.Minute
 )
 
 // ErrUploadsFull says that as many uploads wait to be used as are kept.
 var ErrUploadsFull = errors.New("too many uploads wait to be used")
 
-// Uploads keeps pictures in memory, at most eight for at most a minute, each
-// until it is taken once. Its methods may be called from any goroutine.
+// Uploads keeps pictures in memory, at most eight of 32 MiB in all for at most a
+// minute, each until it is taken once. Its methods may be called from any goroutine.
 type Uploads struct {
 	// mu guards the following
 	mu   sync.Mutex
 	byID map[string]upload
+	size int // of all pictures, in bytes
 }
 
 type upload struct {
@@ -41,11 +43,12 @@ func (u *Uploads) Put(picture []byte) (string, time.Time, error) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.byID) >= maxUploads {
+	if len(u.byID) >= maxUploads || u.size+len(picture) > maxUploadBytes {
 		return "", time.Time{}, ErrUploadsFull
 	}
 	id := rand.Text()
 	expires := time.Now().Add(uploadLife)
+	u.size += len(picture)
 	u.byID[id] = upload{picture: picture, expiry: time.AfterFunc(uploadLife, func() { u.Take(id) })}
 	return id, expires, nil
 }
@@ -62,5 +65,6 @@ func (u *Uploads) Take(id string) ([]byte, bool) {
 	}
 	kept.expiry.Stop()
 	delete(u.byID, id)
+	u.size -= len(kept.picture)
 	return kept.picture, true
 }

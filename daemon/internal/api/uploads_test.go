@@ -51,8 +51,10 @@ func TestUploadsAreBounded(t *testing.T) {
 			t.Errorf("ninth: %v, want %v", err, api.ErrUploadsFull)
 		}
 		time.Sleep(time.Minute + time.Second)
-		if _, _, err := u.Put([]byte{1}); err != nil {
-			t.Errorf("after the others expired: %v", err)
+		for i, want := range []error{nil, nil, api.ErrUploadsFull} { // 15 MiB each, of 32
+			if _, _, err := u.Put(make([]byte, api.MaxPicture)); !errors.Is(err, want) {
+				t.Errorf("large picture %d, after the others expired: %v, want %v", i, err, want)
+			}
 		}
 		time.Sleep(time.Minute + time.Second)
 	})

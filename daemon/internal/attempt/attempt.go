@@ -1,6 +1,7 @@
 // Package attempt is the straight line from an ID photo to an outcome.
 //
 //	request ─► Begin ─► reference ─► probes ─► verdict ─► authorised? ─► Append ─► door
+//	                                             └─ unsure ─► cloud
 //
 // One goroutine, [Line.Run], owns the attempt under way: it starts with an ID
 // photo and ends exactly once, with one event. The owner only waits; pictures
@@ -23,6 +24,7 @@ import (
 	"github.com/facegate/facegate/capture"
 	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/cloud"
 )
 
 // Errors that Start, Cancel and Grant return.
@@ -39,6 +41,27 @@ type Request struct {
 	Source     string // http, inbox, button, mqtt
 	SubjectRef string // the caller's opaque word for the ID, or ""
 	MayOpen    bool   // whether a match from this source may open the door
+	Consent    Consent
+}
+
+// Consent says what the person has agreed to let leave the device.
+type Consent struct {
+	Faces bool // the faces cut out of both pictures, for a compare service
+	Whole bool // both pictures whole, for a compare service when the engine does not answer
+}
+
+// ParseConsent reads a consent as requests and configurations have it: none
+// (or nothing), faces, or whole, which includes faces.
+func ParseConsent(text string) (Consent, error) {
+	switch text {
+	case "", "none":
+		return Consent{}, nil
+	case "faces":
+		return Consent{Faces: true}, nil
+	case "whole":
+		return Consent{Faces: true, Whole: true}, nil
+	}
+	return Consent{}, errors.New("must be none, faces or whole")
 }
 
 // A Ticket is an attempt that has been accepted.
@@ -52,6 +75,13 @@ type Look struct {
 	Flaw     Flaw               // why the frame gives no probe; empty if it does
 	Template match.Template     // of the one face, if there is no flaw
 	Gates    map[string]float64 // quality figures of the face
+	Picture  []byte             // JPEG: what a compare service may be shown of it; nil if none is configured
+}
+
+// A Reference is what the matcher saw in an ID photo.
+type Reference struct {
+	Template match.Template
+	Picture  []byte // JPEG: what a compare service may be shown of it; nil if none is configured
 }
 
 // A Flaw is why a frame gives no probe.
@@ -85,7 +115,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 type Matcher interface {
 	// Reference finds the portrait in an ID photo; a picture that gives none
 	// is a *Refusal.
-	Reference(ctx context.Context, picture []byte) (match.Template, error)
+	Reference(ctx context.Context, picture []byte) (Reference, error)
 	// Look examines a camera frame.
 	Look(ctx context.Context, f capture.Frame) (Look, error)
 	Score(a, b match.Template) match.Score
@@ -104,9 +134,9 @@ type Record interface {
 	Begin(ctx context.Context, attemptID, source string) error
 	// Append stores an event and returns it with its seq and stamp.
 	Append(ctx context.Context, e event.Event) (event.Event, error)
-	// StartPulse notes that the door is about to move for the attempt, and
-	// refuses to do so twice.
-	StartPulse(ctx context.Context, attemptID string) error
+	// StartPulse notes that the door is about to open for the attempt, for the
+	// given time, and refuses to do so twice. It returns the event that says so.
+	StartPulse(ctx context.Context, attemptID string, length time.Duration) (event.Event, error)
 }
 
 // A Door opens for a bounded time; *hal.Door is one.
@@ -118,6 +148,24 @@ type Door interface {
 // A Panel is an input that lets a match through; hal.Input is one.
 type Panel interface {
 	Wait(ctx context.Context) error
+}
+
+// A Case is what compare services are asked about: with cloud.Unsure the
+// pictures that the matcher cut out, with cloud.EngineDown those that it could
+// not look at.
+type Case struct {
+	AttemptID string
+	Why       cloud.Why
+	Local     match.Verdict // what the device alone would decide
+	Live, ID  []byte        // JPEG
+	Frame     capture.Frame
+	Photo     []byte
+}
+
+// A Cloud asks compare services. Ask returns when it has an answer or its own
+// time is over, at the latest when ctx ends.
+type Cloud interface {
+	Ask(ctx context.Context, c Case) cloud.Result
 }
 
 // Authorise says who must agree before a match opens the door.
@@ -155,6 +203,7 @@ const (
 	TooBright     Hint = "too_bright"
 	OnePersonOnly Hint = "one_person_only"
 	RetakeID      Hint = "retake_id"
+	RetakeSelfie  Hint = "retake_selfie"  // a compare service found no face in the live picture
 	AwaitingGrant Hint = "awaiting_grant" // a match that the host or the panel must let through
 )
 
@@ -182,6 +231,11 @@ type Line struct {
 	Door    Door  // optional: nil when no door is wired
 	Panel   Panel // needed with ByPanel
 	Lockout *Lockout
+	Cloud   Cloud // optional: nil when no compare service is configured
+
+	Assumed    Consent // what the operator has everybody's agreement to
+	ShowsWhole bool    // the Matcher keeps whole pictures for the Cloud, not faces
+	EngineDown bool    // the Cloud may decide alone when the engine does not answer
 
 	Policy   match.Policy
 	Deadline time.Duration // for the whole attempt, a host's or panel's wait apart
@@ -197,7 +251,7 @@ type Line struct {
 
 	Phase   func(Phase)                    // called on change, must not block
 	Hint    func(attemptID string, h Hint) // must not block
-	Outcome func(event.Event)              // every journalled event of an attempt, must not block
+	Outcome func(event.Event)              // every event of an attempt, with seq 0 if the journal did not take it; must not block
 	Log     *slog.Logger
 
 	requests chan order

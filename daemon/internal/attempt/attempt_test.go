@@ -3,6 +3,7 @@ package attempt_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,9 +76,68 @@ func TestOutcomes(t *testing.T) {
 				if got := len(b.record.outcomes()); b.record.fail == nil && b.record.begin == nil && got != 1 {
 					t.Errorf("%d outcomes in the journal, want 1", got)
 				}
+				recorded := b.record.fail == nil && b.record.begin == nil
+				if told := b.toldOf(event.KindAttempt); len(told) != 1 || told[0].Attempt != e.Attempt || (told[0].Seq > 0) != recorded {
+					t.Errorf("told of %+v, want one outcome, with a seq: %v", told, recorded)
+				}
 			})
 		})
 	}
+}
+
+// Followers and metrics are told of what the journal did not take, too.
+func TestWhatIsToldOfAPulse(t *testing.T) {
+	type fact struct {
+		Fact        event.AccessFact
+		CommandedMS int64
+		Recorded    bool
+	}
+	tests := []struct {
+		name string
+		set  func(*bench)
+		want []fact
+	}{
+		{"usual", func(*bench) {}, []fact{{event.PulseStarted, 800, true}, {event.PulseEnded, 800, true}}},
+		{"door at fault", func(b *bench) { b.door.err = errFake }, []fact{{event.PulseStarted, 800, true}, {event.PulseFailed, 800, true}}},
+		{"journal refuses the pulse", func(b *bench) { b.record.start = errFake }, []fact{{event.PulseFailed, 800, true}}},
+		{"journal refuses all, operator accepts that", func(b *bench) { b.record.fail, b.line.OpenWithoutJournal = errFake, true }, []fact{{event.PulseEnded, 800, false}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				tt.set(b)
+				b.start(t)
+				b.attempt(t, opener())
+				time.Sleep(time.Second)
+				synctest.Wait()
+				var got []fact
+				for _, e := range b.toldOf(event.KindAccess) {
+					got = append(got, fact{e.Fact, e.CommandedMS, e.Seq > 0})
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("told %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// The outcome is on disk before the pulse; a disk that fails right after it
+// must not hide how the pulse ended.
+func TestAPulseThatEndsUnrecordedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start(t)
+		b.attempt(t, opener())
+		b.record.refuse(errFake)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		told := b.toldOf(event.KindAccess)
+		if len(told) != 2 || told[1].Fact != event.PulseEnded || told[1].Seq != 0 {
+			t.Errorf("told %+v, want pulse_started, and pulse_ended without a seq", told)
+		}
+	})
 }
 
 func TestDoorMovesAfterTheOutcomeIsRecorded(t *testing.T) {
@@ -87,8 +147,8 @@ func TestDoorMovesAfterTheOutcomeIsRecorded(t *testing.T) {
 		e := b.attempt(t, opener())
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(b.door.pulses) != 1 || b.door.pulses[0] < 1 {
-			t.Fatalf("events in the journal when the door moved: %v, want at least the outcome", b.door.pulses)
+		if len(b.door.pulses) != 1 || b.door.pulses[0] != 2 {
+			t.Fatalf("events in the journal when the door moved: %v, want the outcome and the pulse", b.door.pulses)
 		}
 		if len(b.record.pulses) != 1 || b.record.pulses[0] != e.AttemptID {
 			t.Errorf("pulses recorded: %v, want [%s]", b.record.pulses, e.AttemptID)

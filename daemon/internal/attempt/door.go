@@ -80,32 +80,31 @@ func (a *run) await(wait context.Context, pressed <-chan error) error {
 	}
 }
 
-// finish records the outcome, tells whoever waits, and moves the door.
-func (a *run) finish(ctx context.Context) {
+// conclude records the outcome and tells whoever waits. It returns whether
+// the outcome is on disk, and whether the door is to open.
+func (a *run) conclude(ctx context.Context) (recorded, opens bool) {
 	a.stage("total", a.started)
 	if a.out.Access == event.Granted && ctx.Err() != nil {
 		a.out.Access = event.Denied
 		a.end(event.DecisionError, event.Interrupted)
 	}
 	e, err := a.append(ctx, event.Event{Kind: event.KindAttempt, AttemptID: a.id, Attempt: &a.out})
-	recorded := err == nil
-	if !recorded {
+	if err != nil {
 		a.Log.Error("journal not written", "attempt", a.id, "err", err)
 		if !a.OpenWithoutJournal {
 			a.out.Access = denyIfGranted(a.out.Access)
 			a.end(event.DecisionError, event.JournalFault)
 		}
-		e = event.Event{V: event.Version, Kind: event.KindAttempt, AttemptID: a.id, Attempt: &a.out}
+		e = a.unrecorded(event.Event{Kind: event.KindAttempt, AttemptID: a.id, Attempt: &a.out})
 	}
 	a.Log.Info("attempt ended", "attempt", a.id, "decision", a.out.Decision, "reason", a.out.Reason, "access", a.out.Access, "source", a.Source)
-	opens := a.out.Access == event.Granted
+	opens = a.out.Access == event.Granted
 	phase := phaseOf(a.out)
 	a.done <- e
 	if !opens {
 		a.Phase(phase)
-		return
 	}
-	a.pulse(ctx, recorded)
+	return err == nil, opens
 }
 
 func denyIfGranted(was event.Access) event.Access {
@@ -118,18 +117,8 @@ func denyIfGranted(was event.Access) event.Access {
 // pulse opens the door for an outcome that is on disk (or that the operator
 // allowed to do without).
 func (a *run) pulse(ctx context.Context, recorded bool) {
-	if recorded {
-		write, cancel := recording(ctx)
-		err := a.Record.StartPulse(write, a.id)
-		cancel()
-		if err != nil {
-			a.Log.Error("pulse not recorded", "attempt", a.id, "err", err)
-			if !a.OpenWithoutJournal {
-				a.Phase(Failed)
-				a.fact(ctx, event.AccessEvent{Fact: event.PulseFailed, CommandedMS: a.PulseLength.Milliseconds(), Detail: "the journal could not be written; the door was kept shut"})
-				return
-			}
-		}
+	if recorded && !a.startPulse(ctx) {
+		return
 	}
 	a.Phase(Granted)
 	measured, err := a.open(ctx)
@@ -146,14 +135,45 @@ func (a *run) pulse(ctx context.Context, recorded bool) {
 	}
 	if recorded {
 		a.fact(ctx, fact)
+	} else {
+		a.unrecorded(event.Event{Kind: event.KindAccess, AttemptID: a.id, AccessEvent: &fact})
 	}
+}
+
+// startPulse records that the door is about to open, and says whether it may.
+func (a *run) startPulse(ctx context.Context) bool {
+	write, cancel := recording(ctx)
+	defer cancel()
+	started, err := a.Record.StartPulse(write, a.id, a.PulseLength)
+	if err == nil {
+		a.Outcome(started)
+		return true
+	}
+	a.Log.Error("pulse not recorded", "attempt", a.id, "err", err)
+	if a.OpenWithoutJournal {
+		return true
+	}
+	a.Phase(Failed)
+	a.fact(ctx, event.AccessEvent{Fact: event.PulseFailed, CommandedMS: a.PulseLength.Milliseconds(), Detail: "the journal could not be written; the door was kept shut"})
+	return false
 }
 
 // fact records what the door did.
 func (a *run) fact(ctx context.Context, f event.AccessEvent) {
-	if _, err := a.append(ctx, event.Event{Kind: event.KindAccess, AttemptID: a.id, AccessEvent: &f}); err != nil {
+	e := event.Event{Kind: event.KindAccess, AttemptID: a.id, AccessEvent: &f}
+	if _, err := a.append(ctx, e); err != nil {
 		a.Log.Error("journal not written", "attempt", a.id, "err", err)
+		a.unrecorded(e)
 	}
+}
+
+// unrecorded passes on an event that the journal did not take. It has neither
+// number nor stamp and goes only to those who do without: the broker is sent
+// what is in the journal.
+func (a *run) unrecorded(e event.Event) event.Event {
+	e.V = event.Version
+	a.Outcome(e)
+	return e
 }
 
 // open moves the door and answers messages until it is shut again.
@@ -177,8 +197,8 @@ func (a *run) open(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// append writes an event even while the daemon is stopping, and passes what
-// was written on.
+// append writes an event even while the daemon is stopping, and passes it on
+// as written.
 func (a *run) append(ctx context.Context, e event.Event) (event.Event, error) {
 	if !a.begun {
 		return e, errors.New("the attempt's beginning was not recorded")

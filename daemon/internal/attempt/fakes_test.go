@@ -3,8 +3,10 @@ package attempt_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type bench struct {
 	phases []attempt.Phase
 	hints  []attempt.Hint
 	hintAt []time.Time
+	told   []event.Event
 	camera error
 }
 
@@ -50,7 +53,7 @@ func newBench(t *testing.T) *bench {
 		defer b.mu.Unlock()
 		b.hints, b.hintAt = append(b.hints, h), append(b.hintAt, time.Now())
 	}
-	l.Outcome = func(event.Event) {}
+	l.Outcome = func(e event.Event) { b.mu.Lock(); defer b.mu.Unlock(); b.told = append(b.told, e) }
 	l.Log = slog.New(slog.DiscardHandler)
 	b.line = l
 	return b
@@ -79,6 +82,13 @@ func (b *bench) film(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// toldOf returns the events of a kind that the line has told of.
+func (b *bench) toldOf(k event.Kind) []event.Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.told), func(e event.Event) bool { return e.Kind != k })
 }
 
 func (b *bench) failing() error { b.mu.Lock(); defer b.mu.Unlock(); return b.camera }
@@ -110,11 +120,11 @@ type matcher struct {
 
 var _ attempt.Matcher = (*matcher)(nil)
 
-func (m *matcher) Reference(context.Context, []byte) (match.Template, error) {
+func (m *matcher) Reference(context.Context, []byte) (attempt.Reference, error) {
 	if m.refuse != nil {
-		return nil, m.refuse
+		return attempt.Reference{}, m.refuse
 	}
-	return match.Template{1}, nil
+	return attempt.Reference{Template: match.Template{1}, Picture: []byte("id crop")}, nil
 }
 
 func (m *matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
@@ -134,7 +144,11 @@ func (m *matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, erro
 		flaw = m.flaws[min(m.looked, len(m.flaws)-1)]
 	}
 	m.looked++
-	return attempt.Look{Flaw: flaw, Template: match.Template{2}, Gates: map[string]float64{"size": 200}}, nil
+	sharpness := []float64{5, 9, 7}[m.looked%3]
+	return attempt.Look{
+		Flaw: flaw, Template: match.Template{2}, Gates: map[string]float64{"size": 200, "sharpness": sharpness},
+		Picture: fmt.Appendf(nil, "live crop %v", sharpness),
+	}, nil
 }
 
 func (m *matcher) Score(match.Template, match.Template) match.Score {
@@ -151,6 +165,10 @@ type failure struct {
 	count       int
 	last, until time.Time
 }
+
+// diskTakes is how long a record takes to write an event: a door that does
+// not wait for it moves before.
+const diskTakes = 3 * time.Millisecond
 
 // record is a journal in memory that can fail.
 type record struct {
@@ -180,7 +198,11 @@ func (r *record) Begin(_ context.Context, id, _ string) error {
 	return r.begin
 }
 
+// refuse makes every Append from now on fail.
+func (r *record) refuse(err error) { r.mu.Lock(); defer r.mu.Unlock(); r.fail = err }
+
 func (r *record) Append(ctx context.Context, e event.Event) (event.Event, error) {
+	time.Sleep(diskTakes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail != nil {
@@ -194,14 +216,18 @@ func (r *record) Append(ctx context.Context, e event.Event) (event.Event, error)
 	return e, nil
 }
 
-func (r *record) StartPulse(_ context.Context, id string) error {
+func (r *record) StartPulse(_ context.Context, id string, length time.Duration) (event.Event, error) {
+	time.Sleep(diskTakes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.start != nil {
-		return r.start
+		return event.Event{}, r.start
 	}
 	r.pulses = append(r.pulses, id)
-	return nil
+	e := event.Event{Kind: event.KindAccess, AttemptID: id, AccessEvent: &event.AccessEvent{Fact: event.PulseStarted, CommandedMS: length.Milliseconds()}}
+	e.Seq = uint64(len(r.events) + 1)
+	r.events = append(r.events, e)
+	return e, nil
 }
 
 func (r *record) Failures(ctx context.Context, key string) (int, time.Time, time.Time, error) {

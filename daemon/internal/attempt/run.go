@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -57,23 +58,38 @@ func (a *run) decide(ctx context.Context) {
 		a.end(event.DecisionError, event.Lockout)
 		return
 	}
-	scores, ok := a.compare(ctx)
-	if !ok {
-		return
+	if a.compare(ctx) {
+		a.Lockout.Note(ctx, a.key(), a.out.Decision, time.Now())
 	}
-	a.judge(scores)
-	a.Lockout.Note(ctx, a.key(), a.out.Decision, time.Now())
 }
 
-// compare gets the scores, or ends the attempt without.
-func (a *run) compare(ctx context.Context) ([]match.Score, bool) {
+// compare comes to a decision within the attempt's time, and reports whether
+// faces were compared.
+func (a *run) compare(ctx context.Context) bool {
 	work, cancel := a.bounded(ctx)
 	defer cancel()
+	c := Case{AttemptID: a.id}
+	compared := a.alone(work, &c)
+	return a.consult(work, c) || compared
+}
+
+// alone is what the device does without anybody's help. It keeps in c what a
+// compare service would be shown.
+func (a *run) alone(work context.Context, c *Case) bool {
+	if a.Cloud != nil && a.EngineDown {
+		c.Photo = a.Picture
+	}
 	reference, ok := a.reference(work)
 	if !ok {
-		return nil, false
+		return false
 	}
-	return a.probe(work, reference)
+	c.ID = reference.Picture
+	scores, ok := a.probe(work, reference.Template, c)
+	if !ok {
+		return false
+	}
+	a.judge(scores)
+	return true
 }
 
 func (a *run) begin(ctx context.Context) error {
@@ -131,29 +147,30 @@ func (a *run) answer(m message, stop context.CancelCauseFunc) error {
 }
 
 // reference turns the ID photo into the template to compare with.
-func (a *run) reference(work context.Context) (match.Template, bool) {
+func (a *run) reference(work context.Context) (Reference, bool) {
 	defer a.stage("id", time.Now())
-	t, err := a.Matcher.Reference(work, a.Picture)
+	r, err := a.Matcher.Reference(work, a.Picture)
 	a.Picture = nil
 	if err == nil {
-		return t, true
+		return r, true
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		a.Log.Info("id photo refused", "attempt", a.id, "reason", refusal.Reason, "err", refusal.Err)
 		a.hint(RetakeID)
 		a.end(event.DecisionError, refusal.Reason)
-		return nil, false
+		return Reference{}, false
 	}
 	a.interrupted(work, err)
-	return nil, false
+	return Reference{}, false
 }
 
 // probe compares live frames with the reference until enough probes have
 // been compared. The number is fixed before the first: a person does not get
-// more draws by staying longer.
-func (a *run) probe(work context.Context, reference match.Template) ([]match.Score, bool) {
+// more draws by staying longer. The sharpest is kept in c.
+func (a *run) probe(work context.Context, reference match.Template, c *Case) ([]match.Score, bool) {
 	defer a.stage("probes", time.Now())
 	var scores []match.Score
+	var sharpest float64
 	flaws := map[Flaw]int{}
 	after := a.started
 	a.hint(LookAtCamera)
@@ -176,6 +193,9 @@ func (a *run) probe(work context.Context, reference match.Template) ([]match.Sco
 			continue
 		}
 		scores = append(scores, a.Matcher.Score(reference, look.Template))
+		if sharpness := look.Gates["sharpness"]; c.Live == nil || sharpness > sharpest {
+			c.Live, sharpest = look.Picture, sharpness
+		}
 		after = f.Time.Add(a.Spacing)
 	}
 	return scores, true
@@ -198,7 +218,7 @@ func (a *run) look(work context.Context, f capture.Frame) (Look, error) {
 func (a *run) frame(work context.Context, after time.Time) (capture.Frame, error) {
 	for {
 		if err := a.Camera(); err != nil {
-			return capture.Frame{}, errors.Join(errStalled, err)
+			return capture.Frame{}, fmt.Errorf("%w: %w", errStalled, err)
 		}
 		wait, cancel := context.WithTimeoutCause(work, a.Stalled, errStalled)
 		f, err := a.Frames.After(wait, after)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // Check looks at the files that cfg names and reports those that would stop
@@ -64,6 +65,14 @@ func files(cfg Config) []file {
 		{"mqtt.embedded.users_file", cfg.MQTT.Embedded.UsersFile, true},
 		{"door.grant_key_file", cfg.Door.GrantKeyFile, true},
 	}
+	for key, path := range cloudFiles(cfg.Cloud) {
+		if cfg.Cloud.used(key) {
+			all = append(all, file{key, path, !strings.HasSuffix(key, "cert_file")})
+		}
+	}
+	if len(cfg.Cloud.Providers) > 0 {
+		all = append(all, file{"cloud.ca_file", cfg.Cloud.CAFile, false})
+	}
 	var used []file
 	for _, f := range all {
 		if f.path != "" {
@@ -79,7 +88,7 @@ func (f file) problem() string {
 	if info, err := os.Stat(f.path); err != nil {
 		return reason(f.path, err)
 	} else if !info.Mode().IsRegular() {
-		return f.path + ": not a file"
+		return f.path + ": not a file (give the path of one)"
 	}
 	r, err := os.Open(f.path)
 	if err != nil {
@@ -91,7 +100,7 @@ func (f file) problem() string {
 		return reason(f.path, err)
 	}
 	if _, err := r.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
-		return f.path + ": is empty"
+		return f.path + ": is empty (write what belongs in it, or correct the path)"
 	} else if err != nil {
 		return reason(f.path, err)
 	}

@@ -38,9 +38,9 @@ camera:
 	}
 	want := fmt.Sprintf(`c.yaml:1: models.dir: %[1]s/models: no such folder (run facegate models pull)
 c.yaml:4: http.cert_file: %[1]s/none: no such file (create it or correct the path)
-c.yaml:5: http.key_file: %[1]s: not a file
+c.yaml:5: http.key_file: %[1]s: not a file (give the path of one)
 c.yaml:9: mqtt.password_file: %[1]s/password: is a secret that every user can read or change (chmod o= %[1]s/password)
-c.yaml:11: door.grant_key_file: %[1]s/empty: is empty
+c.yaml:11: door.grant_key_file: %[1]s/empty: is empty (write what belongs in it, or correct the path)
 c.yaml:14: camera.replay: %[1]s/walk.mjpeg: no such file (create it or correct the path)`, dir)
 	if diff := cmp.Diff(want, config.Check(cfg).Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -21,11 +21,13 @@ import (
 // lower-case words in the tags.
 type Config struct {
 	Device   Device   `yaml:"device"`
+	Clock    Clock    `yaml:"clock"`
 	Data     string   `yaml:"data"`
 	Models   Models   `yaml:"models"`
 	Camera   Camera   `yaml:"camera"`
 	Document Document `yaml:"document_camera"`
 	Match    Match    `yaml:"match"`
+	Cloud    Cloud    `yaml:"cloud"`
 	Quality  Quality  `yaml:"quality"`
 	Attempt  Attempt  `yaml:"attempt"`
 	Lockout  Lockout  `yaml:"lockout"`
@@ -47,6 +49,12 @@ type Device struct {
 	Base string `yaml:"base"` // first level of every topic
 	Site string `yaml:"site"`
 	Name string `yaml:"name"` // empty: the host name
+}
+
+// Clock says how the daemon learns that the wall clock has been set, which the
+// kernel tells by itself where it is kept right over the network.
+type Clock struct {
+	Marker string `yaml:"marker"` // a file that is there once the clock has been set
 }
 
 // Models says where the model files are.
@@ -233,6 +241,7 @@ func Default() Config {
 	usual := Line{Line: -1, Pull: "none", Debounce: 20 * time.Millisecond}
 	return Config{
 		Device: Device{Base: "facegate", Site: "default"},
+		Clock:  Clock{Marker: "/run/systemd/timesync/synchronized"}, // systemd-timesyncd's
 		Data:   "/var/lib/facegate",
 		Models: Models{Dir: "/var/lib/facegate/models", Set: "dlib"},
 		Camera: Camera{
@@ -241,6 +250,7 @@ func Default() Config {
 		},
 		Document: Document{Driver: "v4l2", Device: "/dev/video2", Format: "auto", Width: 1920, Height: 1080, FPS: 5, Button: usual},
 		Match:    Match{Engine: "dlib", Accept: float64(policy.Accept), Reject: float64(policy.Reject), Threads: 1, Hang: 5 * time.Second},
+		Cloud:    defaultCloud(),
 		Quality:  Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60},
 		Attempt:  Attempt{Deadline: 8 * time.Second, Frames: 3, Spacing: 100 * time.Millisecond},
 		Lockout: Lockout{

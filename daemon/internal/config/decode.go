@@ -63,7 +63,7 @@ func (d *decoder) section(v reflect.Value, n *yaml.Node, path string) {
 		d.fail(n.Line, path, "must be a section of keys, not %s", kind(n))
 		return
 	}
-	fields := tags(v.Type())
+	fields := fieldsOf(v.Type())
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -77,13 +77,13 @@ func (d *decoder) section(v reflect.Value, n *yaml.Node, path string) {
 			continue
 		}
 		seen[key.Value] = key.Line
-		field := slices.Index(fields, key.Value)
+		field := slices.IndexFunc(fields, func(f reflect.StructField) bool { return tag(f) == key.Value })
 		if key.Value == "" || field < 0 {
-			d.fail(key.Line, full, "unknown key%s", suggestion(key.Value, fields))
+			d.fail(key.Line, full, "unknown key%s", suggestion(key.Value, tags(v.Type())))
 			continue
 		}
 		d.lines[full] = key.Line
-		d.value(v.Field(field), value, full)
+		d.value(v.FieldByIndex(fields[field].Index), value, full)
 	}
 }
 
@@ -162,11 +162,19 @@ func kind(n *yaml.Node) string {
 	return strconv.Quote(short(n.Value))
 }
 
-// tags returns the keys of the fields of t, in order; "" for one that has none.
+// fieldsOf returns the fields of t, those of embedded structs among them.
+func fieldsOf(t reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return f.Anonymous })
+}
+
+// tag returns the key of a field, "" for one that has none.
+func tag(f reflect.StructField) string { return f.Tag.Get("yaml") }
+
+// tags returns the keys of the fields of t, in order.
 func tags(t reflect.Type) []string {
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i] = t.Field(i).Tag.Get("yaml")
+	var names []string
+	for _, f := range fieldsOf(t) {
+		names = append(names, tag(f))
 	}
 	return names
 }

@@ -40,7 +40,7 @@ func TestFullConfigEqualsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Camera.Replay, want.Document.Replay = []string{}, []string{}
+	want.Camera.Replay, want.Document.Replay, want.Cloud.Providers = []string{}, []string{}, []string{}
 	if diff := cmp.Diff(want, got, values()); diff != "" {
 		t.Errorf("configs/facegate.yaml and Default differ (-default +file):\n%s", diff)
 	}
@@ -83,6 +83,9 @@ func keys(t reflect.Type, path string) []string {
 	var all []string
 	for f := range t.Fields() {
 		tag := f.Tag.Get("yaml")
+		if f.Anonymous {
+			all = append(all, keys(f.Type, path)...)
+		}
 		if tag == "" {
 			continue
 		}
@@ -102,6 +105,10 @@ func TestEveryFieldCanBeSet(t *testing.T) {
 	check = func(typ reflect.Type) {
 		for f := range typ.Fields() {
 			if !f.IsExported() {
+				continue
+			}
+			if f.Anonymous {
+				check(f.Type)
 				continue
 			}
 			if f.Tag.Get("yaml") == "" {

@@ -23,6 +23,7 @@ func validate(cfg Config) Problems {
 	c.device()
 	c.cameras()
 	c.match()
+	c.cloud()
 	c.attempt()
 	c.lockout()
 	c.board()
@@ -82,6 +83,7 @@ func (c *checker) device() {
 	c.level("device.base", c.cfg.Device.Base, false)
 	c.level("device.site", c.cfg.Device.Site, false)
 	c.level("device.name", c.cfg.Device.Name, true)
+	c.path("clock.marker", c.cfg.Clock.Marker, false)
 	c.path("data", c.cfg.Data, false)
 	c.path("models.dir", c.cfg.Models.Dir, false)
 	if c.cfg.Models.Set == "" || strings.ContainsRune(c.cfg.Models.Set, '/') {

@@ -53,6 +53,10 @@ func errAttempt(id string, a *Attempt) error {
 		return fmt.Errorf("access granted with decision %s and reason %s", a.Decision, a.Reason)
 	case len(a.SubjectRef) > MaxSubjectRef:
 		return fmt.Errorf("subject_ref has %d bytes, at most %d are allowed", len(a.SubjectRef), MaxSubjectRef)
+	case (a.Route == "cloud") && (a.Cloud == nil || a.Cloud.Provider == ""):
+		return fmt.Errorf("route is cloud, but no service decided")
+	case a.Cloud != nil && a.Cloud.Failure != "" && !slices.Contains(CloudFailures(), a.Cloud.Failure):
+		return fmt.Errorf("cloud failure %q is not in the list", a.Cloud.Failure)
 	case a.FramesSeen < 0 || a.FramesUsed < 0 || a.RetryInMS < 0:
 		return fmt.Errorf("attempt has a negative count")
 	}

@@ -9,11 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where a Linux system keeps what a [Clock] needs.
-const (
-	BootIDFile = "/proc/sys/kernel/random/boot_id"
-	SyncMarker = "/run/systemd/timesync/synchronized" // written by systemd-timesyncd once it has set the clock
-)
+// BootIDFile is where a Linux system names its boot.
+const BootIDFile = "/proc/sys/kernel/random/boot_id"
 
 // A Clock makes stamps. Both fields are required.
 type Clock struct {
@@ -47,8 +44,9 @@ func BootID(file string) (string, error) {
 }
 
 // Synced reports whether the wall clock is kept right by somebody: the kernel
-// says so, or marker is there, see [SyncMarker]. If not, why says what the
-// kernel answered. A kernel that won't answer counts as not synchronised.
+// says so, or there is a file called marker, which whoever sets the clock
+// leaves once it has. If not, why says what the kernel answered, and the
+// remedy. A kernel that won't answer counts as not synchronised.
 func Synced(marker string) (ok bool, why string) {
 	var t unix.Timex // no modes: this only asks
 	state, err := unix.Adjtimex(&t)
@@ -59,7 +57,7 @@ func Synced(marker string) (ok bool, why string) {
 	if _, err := os.Stat(marker); err == nil {
 		return true, ""
 	}
-	return false, why
+	return false, fmt.Sprintf("%s, and there is no %s (see clock.marker)", why, marker)
 }
 
 // kernelSynced reads the answer of adjtimex(2).

@@ -55,6 +55,8 @@ const (
 	Cancelled        Reason = "cancelled"
 	Interrupted      Reason = "interrupted"
 	NotAuthorised    Reason = "not_authorised"
+	CloudUnsure      Reason = "cloud_unsure"  // services were asked and came to no verdict either
+	CloudNoFace      Reason = "cloud_no_face" // a service found no face and does not say in which picture, or in neither
 )
 
 // Access says what became of the door in an attempt.
@@ -80,7 +82,9 @@ const (
 
 // An Event is one line of the journal and one MQTT message.
 //
-// Seq, JournalID and the fields of [Stamp] are filled by the journal.
+// Seq, JournalID, Site, Device and the fields of [Stamp] are filled by the
+// journal. An event that it did not take has Seq 0 and is told on the device
+// alone.
 type Event struct {
 	V          int    `json:"v"`
 	Kind       Kind   `json:"kind"`
@@ -110,7 +114,7 @@ type Attempt struct {
 	Decision   Decision           `json:"decision"`
 	Reason     Reason             `json:"reason"`
 	Source     string             `json:"source"`                // http, inbox, button, mqtt
-	Route      string             `json:"route"`                 // local
+	Route      string             `json:"route"`                 // who decided: local or cloud
 	Access     Access             `json:"access"`                //
 	Score      *float64           `json:"score,omitempty"`       // the distance that decided
 	Scores     []float64          `json:"scores,omitempty"`      // of every probe
@@ -124,12 +128,28 @@ type Attempt struct {
 	StageMS    map[string]float64 `json:"stage_ms,omitempty"`    // milliseconds spent by stage
 	SubjectRef string             `json:"subject_ref,omitempty"` // the caller's opaque word for the ID
 	RetryInMS  int64              `json:"retry_in_ms,omitempty"` // with reason lockout
+	Cloud      *Cloud             `json:"cloud,omitempty"`       // with an attempt for which a compare service was to be asked
+}
+
+// A Cloud is what compare services were asked in an attempt, and said. Score
+// and thresholds are in the scale of the provider that decided.
+type Cloud struct {
+	Why       string   `json:"why"`                // unsure, engine_down
+	Verdict   string   `json:"verdict"`            // match, no_match, unsure
+	Provider  string   `json:"provider,omitempty"` // who decided; two that agreed are joined by +
+	Score     *float64 `json:"score,omitempty"`
+	Accept    *float64 `json:"accept,omitempty"`
+	Reject    *float64 `json:"reject,omitempty"`
+	Missing   string   `json:"missing,omitempty"` // where no face was found: live, id, both, unknown
+	Failure   string   `json:"failure,omitempty"` // why there is no answer
+	Calls     int      `json:"calls"`
+	SentBytes int64    `json:"sent_bytes"`
 }
 
 // An AccessEvent is a fact about the door.
 type AccessEvent struct {
 	Fact        AccessFact `json:"fact"`
-	CommandedMS int64      `json:"commanded_ms,omitempty"` // the pulse asked for
+	CommandedMS int64      `json:"commanded_ms,omitempty"` // the pulse asked for; not with pulse_interrupted
 	MeasuredMS  float64    `json:"measured_ms,omitempty"`  // the pulse as timed by the program, with pulse_ended
 	Detail      string     `json:"detail,omitempty"`
 }

@@ -38,12 +38,22 @@ func gap() event.Event {
 	return event.Event{Kind: event.KindGap, Gap: &event.Gap{From: 3, To: 5, Undelivered: 3, Cause: event.CauseAge}}
 }
 
+// byCloud returns an attempt that a compare service decided.
+func byCloud(id string) event.Event {
+	e := eventtest.Match(id)
+	score, accept, reject := 96.4, 90.0, 60.0
+	e.Route, e.Cloud = "cloud", &event.Cloud{
+		Why: "unsure", Verdict: "match", Provider: "deepidv", Score: &score, Accept: &accept, Reject: &reject, Calls: 1, SentBytes: 52_000,
+	}
+	return e
+}
+
 func TestEventsFollowTheSchemaAndSurviveJSON(t *testing.T) {
 	id := eventtest.AttemptID(1)
 	ended := eventtest.Access(id, event.PulseEnded)
 	ended.AccessEvent.CommandedMS, ended.AccessEvent.MeasuredMS = 3000, 3001.2
 	for _, e := range []event.Event{
-		eventtest.Match(id), eventtest.NoMatch(id), ended, eventtest.Access(id, event.PulseStarted), gap(),
+		eventtest.Match(id), eventtest.NoMatch(id), byCloud(id), ended, eventtest.Access(id, event.PulseStarted), gap(),
 	} {
 		if err := e.Check(); err != nil {
 			t.Errorf("check of %s: %v", e.Kind, err)
@@ -80,7 +90,12 @@ func TestCheckAndSchemaRefuseTheSame(t *testing.T) {
 		"unknown decision":      attempt(func(e *event.Event) { e.Decision = "maybe" }),
 		"unknown reason":        attempt(func(e *event.Event) { e.Reason = "" }),
 		"unknown source":        attempt(func(e *event.Event) { e.Source = "fax" }),
-		"unknown route":         attempt(func(e *event.Event) { e.Route = "cloud" }),
+		"unknown route":         attempt(func(e *event.Event) { e.Route = "fax" }),
+		"cloud without cloud":   attempt(func(e *event.Event) { e.Route = "cloud" }),
+		"cloud without decider": attempt(func(e *event.Event) { e.Route, e.Cloud = "cloud", &event.Cloud{Why: "unsure", Verdict: "match"} }),
+		"unknown failure": attempt(func(e *event.Event) {
+			e.Cloud = &event.Cloud{Why: "unsure", Verdict: "unsure", Failure: "rain"}
+		}),
 		"unknown access":        attempt(func(e *event.Event) { e.Access = "" }),
 		"granted without match": attempt(func(e *event.Event) { e.Decision = event.DecisionUnsure }),
 		"granted against rule":  attempt(func(e *event.Event) { e.Reason = event.NotAuthorised }),
@@ -257,7 +272,7 @@ func TestDocumentedExamplesFollowTheirSchemas(t *testing.T) {
 		seen[name]++
 		eventtest.ValidateAs(t, name, m[2])
 	}
-	want := map[string]int{"event": 3, "status": 1, "progress": 1, "command": 1, "response": 1}
+	want := map[string]int{"event": 3, "status": 1, "info": 1, "health": 1, "last": 1, "error": 1, "progress": 1, "command": 1, "response": 1}
 	if d := cmp.Diff(want, seen); d != "" {
 		t.Errorf("examples in docs/events.md (-want +got):\n%s", d)
 	}

@@ -13,7 +13,7 @@ func Reasons() []Reason {
 	return []Reason{
 		OK, BelowThreshold, UnsureNoCloud, NoFaceLive, NoFaceID, IDFaceTooSmall, IDAmbiguous, IDUnreadable,
 		MultiFaceLive, QualitySize, QualitySharpness, QualityExposure, Timeout, CameraFault, EngineFault,
-		JournalFault, Lockout, Cancelled, Interrupted, NotAuthorised,
+		JournalFault, Lockout, Cancelled, Interrupted, NotAuthorised, CloudUnsure, CloudNoFace,
 	}
 }
 
@@ -29,7 +29,22 @@ func AccessFacts() []AccessFact {
 func Sources() []string { return []string{"http", "inbox", "button", "mqtt"} }
 
 // Routes returns every way in which a decision is reached.
-func Routes() []string { return []string{"local"} }
+func Routes() []string { return []string{"local", "cloud"} }
+
+// Failures of a Cloud that neither a service nor its client makes.
+const (
+	ConsentFailure = "consent" // the attempt came without
+	PictureFailure = "picture" // one could not be encoded
+)
+
+// CloudFailures returns every reason why an attempt has no answer from a
+// compare service.
+func CloudFailures() []string {
+	return []string{
+		"throttled", "unauthorised", "quota", "network", "server", "rejected", // by the service
+		"deadline", "cancelled", "breaker", "budget", "ledger", ConsentFailure, PictureFailure, // by the device
+	}
+}
 
 // The causes of a gap.
 const (

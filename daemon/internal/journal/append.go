@@ -64,18 +64,28 @@ func (j *Journal) Append(ctx context.Context, e event.Event) (event.Event, error
 	return stored, nil
 }
 
-// StartPulse uses up the right of a granted attempt to one pulse and appends
-// the event that says so. The relay may move only after it returned nil. It
-// returns [ErrDuplicate] for a pulse that was started or closed before, and
-// [ErrNotGranted] if there is none.
-func (j *Journal) StartPulse(ctx context.Context, attemptID string) error {
-	return j.write(ctx, "start pulse of attempt "+attemptID, func(t *tx) error {
+// StartPulse uses up the right of a granted attempt to one pulse, of the given
+// length, and appends and returns the event that says so. The relay may move
+// only after it returned no error. That is [ErrDuplicate] for a pulse that was
+// started or closed before, and [ErrNotGranted] if there is none.
+func (j *Journal) StartPulse(ctx context.Context, attemptID string, length time.Duration) (event.Event, error) {
+	e := access(attemptID, event.PulseStarted, "")
+	e.CommandedMS = length.Milliseconds()
+	if err := e.Check(); err != nil {
+		return event.Event{}, fmt.Errorf("journal: start pulse: %w", err)
+	}
+	var stored event.Event
+	err := j.write(ctx, "start pulse of attempt "+attemptID, func(t *tx) (err error) {
 		if err := t.movePulse(attemptID, "started", "granted"); err != nil {
 			return err
 		}
-		_, err := t.insert(access(attemptID, event.PulseStarted, ""))
+		stored, err = t.insert(e)
 		return err
 	})
+	if err != nil {
+		return event.Event{}, err
+	}
+	return stored, nil
 }
 
 // Recover closes what earlier runs left open and returns the events that it
@@ -160,6 +170,9 @@ func (t *tx) endAttempt(e event.Event) (event.Event, error) {
 		return stored, err
 	}
 	if err := t.exec("DELETE FROM under_way WHERE attempt_id = ?", e.AttemptID); err != nil {
+		return stored, err
+	}
+	if err := t.exec("UPDATE calls SET decision = ? WHERE attempt_id = ?", string(e.Decision), e.AttemptID); err != nil {
 		return stored, err
 	}
 	if e.Access != event.Granted {

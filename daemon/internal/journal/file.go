@@ -19,7 +19,8 @@ import (
 
 const (
 	applicationID = 0x66676a6c // "fgjl" in the file's header
-	schemaVersion = 1
+	schemaVersion = 2
+	ledgerVersion = 2 // has the ledger
 	pageSize      = 4096
 )
 
@@ -135,7 +136,7 @@ func createTables(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", tables, applicationID, schemaVersion))
+	_, err = t.ExecContext(ctx, fmt.Sprintf("%s; %s; PRAGMA application_id = %d; PRAGMA user_version = %d", tables, ledgerTables, applicationID, schemaVersion))
 	if err == nil {
 		_, err = t.ExecContext(ctx, "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 1)", rand.Text())
 	}
@@ -198,16 +199,22 @@ func checkHeader(path string) error {
 	return nil
 }
 
-// checkVersion refuses a journal that this program does not know how to keep.
-func checkVersion(ctx context.Context, path string, db *sql.DB) error {
+// checkVersion brings an older journal up to date and refuses one that this
+// program does not know how to keep.
+func (j *Journal) checkVersion(ctx context.Context) error {
 	var version int
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return explain(path, "open", err)
+	if err := j.writer.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return explain(j.opts.Path, "open", err)
 	}
 	if version > schemaVersion {
-		return fmt.Errorf("journal %s: %w (it has format %d, this program knows %d: update facegate)", path, ErrNewer, version, schemaVersion)
+		return fmt.Errorf("journal %s: %w (it has format %d, this program knows %d: update facegate)", j.opts.Path, ErrNewer, version, schemaVersion)
 	}
-	return nil
+	if version >= ledgerVersion {
+		return nil
+	}
+	return j.write(ctx, "bring up to date", func(t *tx) error {
+		return t.exec(fmt.Sprintf("%s; PRAGMA user_version = %d", ledgerTables, schemaVersion))
+	})
 }
 
 // checkPages reads every page, which finds what an unclean end may have left.

@@ -105,7 +105,7 @@ func TestUnreadableEventsAreReported(t *testing.T) {
 
 func TestNewerFilesAreRefused(t *testing.T) {
 	o := filled(t)
-	statement(t, o.Path, "PRAGMA user_version = 2")
+	statement(t, o.Path, "PRAGMA user_version = 3")
 	_, err := journal.Open(t.Context(), o)
 	wantErr(t, "open", err, journal.ErrNewer)
 }

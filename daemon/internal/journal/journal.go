@@ -3,8 +3,8 @@
 //
 // A journal is one SQLite file with everything that must outlive the program:
 // the events with their sequence numbers, which of them a broker has taken,
-// attempts and pulses under way, used nonces and lockout counters. It holds no
-// picture and no template.
+// attempts and pulses under way, used nonces, lockout counters, and the ledger of
+// calls to compare services. It holds no picture and no template.
 //
 // The life of an attempt in it:
 //
@@ -32,7 +32,8 @@ import (
 	"github.com/facegate/facegate/daemon/internal/event"
 )
 
-// MinBytes is the least that [Options.MaxBytes] may be.
+// MinBytes is the least that [Options.MaxBytes] may be. Package config says so
+// to the operator, and a test of package main holds the two equal.
 const MinBytes = 4 << 20
 
 // Options says where a journal is and what bounds it. All but MaxAge,
@@ -124,7 +125,7 @@ func (j *Journal) open(ctx context.Context) error {
 
 // begin reads the state and marks the journal as open.
 func (j *Journal) begin(ctx context.Context) error {
-	if err := checkVersion(ctx, j.opts.Path, j.writer); err != nil {
+	if err := j.checkVersion(ctx); err != nil {
 		return err
 	}
 	var clean bool

@@ -105,6 +105,12 @@ func died(t testing.TB, o journal.Options) journal.Options {
 	return o
 }
 
+// startPulse starts a pulse of a second.
+func startPulse(j *journal.Journal, attemptID string) error {
+	_, err := j.StartPulse(context.Background(), attemptID, time.Second)
+	return err
+}
+
 func add(t testing.TB, j *journal.Journal, e event.Event) event.Event {
 	t.Helper()
 	stored, err := j.Append(t.Context(), e)
@@ -219,6 +225,9 @@ func TestAppendRefusesWhatIsNotAnEventOfItsMaker(t *testing.T) {
 			t.Errorf("append of an event (%s) is accepted", name)
 		}
 	}
+	if _, err := j.StartPulse(t.Context(), id, -time.Second); err == nil {
+		t.Error("a pulse of a negative length is accepted")
+	}
 	if err := j.Begin(t.Context(), "x", "http"); err == nil {
 		t.Error("begin of an attempt without a ULID is accepted")
 	}
@@ -250,7 +259,7 @@ func TestConcurrentAppendsLeaveNoGap(t *testing.T) {
 				must(j.Begin(t.Context(), id, "http"))
 				e, err := j.Append(t.Context(), eventtest.Match(id))
 				must(err)
-				must(j.StartPulse(t.Context(), id))
+				must(startPulse(j, id))
 				_, err = j.Pending(t.Context(), 5)
 				must(err)
 				seen[w] = append(seen[w], e.Seq)
@@ -280,7 +289,7 @@ func TestOneOutcomeForAnAttempt(t *testing.T) {
 	_, err := j.Append(t.Context(), eventtest.Match(id))
 	wantErr(t, "second outcome", err, journal.ErrDuplicate)
 	wantErr(t, "begin after the outcome", j.Begin(t.Context(), id, "http"), journal.ErrDuplicate)
-	wantErr(t, "pulse of the refused match", j.StartPulse(t.Context(), id), journal.ErrNotGranted)
+	wantErr(t, "pulse of the refused match", startPulse(j, id), journal.ErrNotGranted)
 
 	after := open(t, died(t, o))
 	_, err = after.Append(t.Context(), eventtest.Match(id))
@@ -294,7 +303,13 @@ func TestPulse(t *testing.T) {
 	id := eventtest.AttemptID(1)
 	grant := func(j *journal.Journal) error { _, err := j.Append(t.Context(), eventtest.Match(id)); return err }
 	refuse := func(j *journal.Journal) error { _, err := j.Append(t.Context(), eventtest.NoMatch(id)); return err }
-	start := func(j *journal.Journal) error { return j.StartPulse(t.Context(), id) }
+	start := func(j *journal.Journal) error {
+		e, err := j.StartPulse(t.Context(), id, 800*time.Millisecond)
+		if err == nil && (e.Fact != event.PulseStarted || e.CommandedMS != 800 || e.Seq == 0) {
+			t.Errorf("started %+v %+v, want pulse_started of 800 ms with its seq", e, e.AccessEvent)
+		}
+		return err
+	}
 	end := func(fact event.AccessFact) func(j *journal.Journal) error {
 		return func(j *journal.Journal) error {
 			_, err := j.Append(t.Context(), eventtest.Access(id, fact))
@@ -340,9 +355,9 @@ func TestRecoverClosesWhatADeathLeftOpen(t *testing.T) {
 	add(t, j, eventtest.NoMatch(id(2))) // is finished
 	add(t, j, eventtest.Match(id(3)))   // dies before the pulse
 	add(t, j, eventtest.Match(id(4)))
-	must(t, j.StartPulse(t.Context(), id(4))) // dies during the pulse
+	must(t, startPulse(j, id(4))) // dies during the pulse
 	add(t, j, eventtest.Match(id(5)))
-	must(t, j.StartPulse(t.Context(), id(5)))
+	must(t, startPulse(j, id(5)))
 	add(t, j, eventtest.Access(id(5), event.PulseEnded)) // is finished
 
 	if got, err := j.Recover(t.Context()); err != nil || len(got) != 0 {
@@ -388,7 +403,7 @@ func TestRecoverClosesWhatADeathLeftOpen(t *testing.T) {
 		t.Errorf("recovered (-want +got):\n%s", d)
 	}
 	for _, n := range []int{3, 4} {
-		wantErr(t, "pulse after recovery", after.StartPulse(t.Context(), id(n)), journal.ErrDuplicate)
+		wantErr(t, "pulse after recovery", startPulse(after, id(n)), journal.ErrDuplicate)
 	}
 
 	if again, err := after.Recover(t.Context()); err != nil || len(again) != 0 {
@@ -475,7 +490,7 @@ func TestChangedTellsOfEveryAppend(t *testing.T) {
 		"start pulse": func() {
 			add(t, j, eventtest.Match(eventtest.AttemptID(3)))
 			told()
-			must(t, j.StartPulse(t.Context(), eventtest.AttemptID(3)))
+			must(t, startPulse(j, eventtest.AttemptID(3)))
 		},
 	} {
 		do()

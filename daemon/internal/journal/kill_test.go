@@ -52,7 +52,7 @@ func attempts(path string) error {
 			return err
 		}
 		fmt.Println("granted", id)
-		if err := j.StartPulse(ctx, id); err != nil {
+		if err := startPulse(j, id); err != nil {
 			return err
 		}
 		fmt.Println("moved", id)
@@ -126,7 +126,7 @@ func TestTornLogIsAnEarlierJournal(t *testing.T) {
 		id := eventtest.AttemptID(n)
 		must(t, j.Begin(t.Context(), id, "http"))
 		add(t, j, eventtest.Match(id))
-		must(t, j.StartPulse(t.Context(), id))
+		must(t, startPulse(j, id))
 		add(t, j, eventtest.Access(id, event.PulseEnded))
 	}
 	whole := died(t, o)

@@ -13,8 +13,8 @@ const (
 	saveAfter  = 64  // commits, until the log is written back outside of a commit
 )
 
-// Prune removes what the bounds no longer allow: delivered events that were
-// kept long enough; undelivered ones that are too old, which a gap event then
+// Prune removes what the bounds no longer allow: calls of compare services more
+// than a year old; delivered events that were kept long enough; undelivered ones that are too old, which a gap event then
 // names; and the oldest of all while the journal is too large.
 func (j *Journal) Prune(ctx context.Context) error {
 	kept, err := j.expired(ctx, "deliveries", j.opts.KeepDelivered)
@@ -35,6 +35,9 @@ func (j *Journal) Prune(ctx context.Context) error {
 		}
 	}
 
+	if err := j.inSteps(ctx, func(t *tx) (bool, error) { return false, t.forgetCalls() }); err != nil {
+		return err
+	}
 	if err := j.inSteps(ctx, (*tx).makeRoom); err != nil {
 		return err
 	}

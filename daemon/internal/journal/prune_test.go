@@ -216,6 +216,6 @@ func TestPrunedAttemptsKeepOpenPulses(t *testing.T) {
 	add(t, j, eventtest.Access(id(2), event.PulseFailed))
 	c.advance(31 * day)
 	must(t, j.Prune(t.Context()))
-	must(t, j.StartPulse(t.Context(), id(1)))
-	wantErr(t, "pulse of a pruned attempt", j.StartPulse(t.Context(), id(2)), journal.ErrNotGranted)
+	must(t, startPulse(j, id(1)))
+	wantErr(t, "pulse of a pruned attempt", startPulse(j, id(2)), journal.ErrNotGranted)
 }

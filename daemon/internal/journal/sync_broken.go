@@ -15,7 +15,7 @@ const synchronous = "OFF"
 // without this only a power cut would show the missing fsync.
 func commit(t *sql.Tx) error {
 	go func() {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 		_ = t.Commit()
 	}()
 	return nil

@@ -37,6 +37,7 @@ type Matcher struct {
 	limits   quality.Limits
 	document document.Options
 	hang     time.Duration
+	show     Show
 
 	jobs chan func()
 }
@@ -48,11 +49,47 @@ type Options struct {
 	Limits   quality.Limits
 	Document document.Options
 	Hang     time.Duration // a call that takes longer is a fault of the engine
+	Show     Show          // what to keep for a compare service
+}
+
+// Show says what of a picture a compare service may be shown.
+type Show struct {
+	What   What
+	Margin float64 // around a face, as a share of its size on each side
+}
+
+// What may be shown.
+type What int
+
+// What a compare service may be shown. The zero value is nothing.
+const (
+	Nothing What = iota
+	Face
+	Whole
+)
+
+const (
+	maxShown     = 1600 // pixels, the longer side of what is shown
+	shownQuality = 92   // of its JPEG
+)
+
+// picture returns what may be shown of a picture with that face, after it has
+// been turned upright by quarter turns clockwise: a JPEG without metadata.
+func (s Show) picture(img image.Image, face image.Rectangle, turns int) ([]byte, error) {
+	if s.What == Nothing {
+		return nil, nil
+	}
+	if s.What == Face {
+		dx, dy := int(float64(face.Dx())*s.Margin), int(float64(face.Dy())*s.Margin)
+		img = picture.Crop(img, image.Rect(face.Min.X-dx, face.Min.Y-dy, face.Max.X+dx, face.Max.Y+dy).Intersect(img.Bounds()))
+	}
+	small, _ := picture.Scale(img, maxShown)
+	return picture.JPEG(picture.Rotate(small, turns), shownQuality)
 }
 
 // New returns a Matcher that answers once Run is called.
 func New(engine match.Engine, o Options) *Matcher {
-	return &Matcher{engine: &timed{Engine: engine}, limits: o.Limits, document: o.Document, hang: o.Hang, jobs: make(chan func())}
+	return &Matcher{engine: &timed{Engine: engine}, limits: o.Limits, document: o.Document, hang: o.Hang, show: o.Show, jobs: make(chan func())}
 }
 
 // Run is the worker. It returns when ctx ends and no call is running.
@@ -133,20 +170,21 @@ func do[T any](ctx context.Context, m *Matcher, f func(context.Context) (T, erro
 }
 
 // Reference finds the portrait in an ID photo.
-func (m *Matcher) Reference(ctx context.Context, data []byte) (match.Template, error) {
-	return do(ctx, m, func(ctx context.Context) (match.Template, error) {
+func (m *Matcher) Reference(ctx context.Context, data []byte) (attempt.Reference, error) {
+	return do(ctx, m, func(ctx context.Context) (attempt.Reference, error) {
 		img, err := picture.Decode(data)
 		if err != nil {
-			return nil, &attempt.Refusal{Reason: event.IDUnreadable, Err: err}
+			return attempt.Reference{}, &attempt.Refusal{Reason: event.IDUnreadable, Err: err}
 		}
 		portrait, err := document.Find(ctx, m.engine, img, m.document)
 		if reason, refused := refusal(err); refused {
-			return nil, &attempt.Refusal{Reason: reason, Err: err}
+			return attempt.Reference{}, &attempt.Refusal{Reason: reason, Err: err}
 		}
 		if err != nil {
-			return nil, err
+			return attempt.Reference{}, err
 		}
-		return portrait.Face.Template, nil
+		shown, err := m.show.picture(img, portrait.Face.Box, portrait.Turns)
+		return attempt.Reference{Template: portrait.Face.Template, Picture: shown}, err
 	})
 }
 
@@ -196,7 +234,10 @@ func (m *Matcher) look(ctx context.Context, img image.Image) (attempt.Look, erro
 		Template: faces[0].Template,
 		Gates:    map[string]float64{"size": float64(figures.Size), "sharpness": figures.Sharpness, "luma": figures.Luma},
 	}
-	return look, nil
+	if look.Flaw == "" {
+		look.Picture, err = m.show.picture(img, faces[0].Box, 0)
+	}
+	return look, err
 }
 
 func side(f match.Face) float64 { return float64(min(f.Box.Dx(), f.Box.Dy())) }

@@ -33,6 +33,9 @@ type Metrics struct {
 	pulses   prometheus.Histogram
 	dropped  prometheus.Counter
 	faults   prometheus.Counter
+	asked    *prometheus.CounterVec
+	calls    prometheus.Counter
+	sent     prometheus.Counter
 }
 
 // New returns metrics of a program of the given version. At each scrape read
@@ -54,11 +57,14 @@ func New(version string, read func() Reading) *Metrics {
 		}),
 		dropped: counter("events_dropped_total", "Events that the journal had to drop before a broker took them."),
 		faults:  counter("engine_faults_total", "Failures of the face engine, calls that took too long included."),
+		asked:   counters("cloud_attempts_total", "Attempts for which compare services were to be asked, by their verdict or why there is none.", "why", "result"),
+		calls:   counter("cloud_calls_total", "Calls of compare services."),
+		sent:    counter("cloud_sent_bytes_total", "Bytes sent to compare services."),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "facegate_build_info", Help: "1, with the version of the program."}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(
-		m.attempts, m.refused, m.stages, m.access, m.facts, m.pulses, m.dropped, m.faults, build,
+		m.attempts, m.refused, m.stages, m.access, m.facts, m.pulses, m.dropped, m.faults, m.asked, m.calls, m.sent, build,
 		newReader(read), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -72,7 +78,7 @@ func New(version string, read func() Reading) *Metrics {
 	return m
 }
 
-// Event counts a journalled event of any kind.
+// Event counts an event of any kind, whether or not the journal took it.
 func (m *Metrics) Event(e event.Event) {
 	switch {
 	case e.Attempt != nil:
@@ -92,6 +98,15 @@ func (m *Metrics) attempt(a *event.Attempt) {
 	m.access.WithLabelValues(string(a.Access)).Inc()
 	for stage, ms := range a.StageMS {
 		m.stages.WithLabelValues(stage).Observe(ms / 1000)
+	}
+	if c := a.Cloud; c != nil {
+		result := c.Verdict
+		if c.Failure != "" {
+			result = c.Failure
+		}
+		m.asked.WithLabelValues(c.Why, result).Inc()
+		m.calls.Add(float64(c.Calls))
+		m.sent.Add(float64(c.SentBytes))
 	}
 }
 

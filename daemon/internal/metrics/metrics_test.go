@@ -25,11 +25,14 @@ func used() *Metrics {
 			Cameras: map[string]Camera{"live": {Up: true, Frames: 300, Skipped: 2, Newest: time.Now().Add(-2 * time.Second)}, "document": {}},
 			Journal: Journal{Seq: 41, Pending: 3, Bytes: 8192},
 			MQTT:    MQTT{Connected: true, Published: 38},
+			Paused:  map[string]bool{"deepidv": true, "argos": false},
 		}
 	})
 	id := eventtest.AttemptID(1)
 	m.Event(eventtest.Match(id))
-	m.Event(eventtest.NoMatch(id))
+	other := eventtest.NoMatch(id)
+	other.Attempt.Cloud = &event.Cloud{Why: "unsure", Verdict: "unsure", Failure: "budget", Calls: 2, SentBytes: 4000}
+	m.Event(other)
 	ended := eventtest.Access(id, event.PulseEnded)
 	ended.MeasuredMS = 2999
 	m.Event(ended)
@@ -75,6 +78,11 @@ func TestScrape(t *testing.T) {
 		`facegate_journal_size_bytes 8192`,
 		`facegate_mqtt_connected 1`,
 		`facegate_mqtt_published_total 38`,
+		`facegate_cloud_attempts_total{result="budget",why="unsure"} 1`,
+		`facegate_cloud_calls_total 2`,
+		`facegate_cloud_sent_bytes_total 4000`,
+		`facegate_cloud_paused{provider="deepidv"} 1`,
+		`facegate_cloud_paused{provider="argos"} 0`,
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("no line %s", want)

@@ -11,6 +11,7 @@ type Reading struct {
 	Cameras map[string]Camera // by use: live, document
 	Journal Journal
 	MQTT    MQTT
+	Paused  map[string]bool // by compare service: whether it is left alone because it failed
 }
 
 // A Camera is the state of one camera.
@@ -41,6 +42,7 @@ type reader struct {
 	up, frames, skipped, age *prometheus.Desc
 	seq, pending, bytes      *prometheus.Desc
 	connected, published     *prometheus.Desc
+	paused                   *prometheus.Desc
 }
 
 func newReader(read func() Reading) *reader {
@@ -58,12 +60,13 @@ func newReader(read func() Reading) *reader {
 		bytes:     desc("journal_size_bytes", "Size of the journal on disk."),
 		connected: desc("mqtt_connected", "1 while connected to the broker."),
 		published: desc("mqtt_published_total", "Events that the broker took."),
+		paused:    desc("cloud_paused", "1 while a compare service is left alone because it failed.", "provider"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.up, r.frames, r.skipped, r.age, r.seq, r.pending, r.bytes, r.connected, r.published} {
+	for _, d := range []*prometheus.Desc{r.up, r.frames, r.skipped, r.age, r.seq, r.pending, r.bytes, r.connected, r.published, r.paused} {
 		ch <- d
 	}
 }
@@ -87,6 +90,9 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 	send(r.bytes, prometheus.GaugeValue, float64(now.Journal.Bytes))
 	send(r.connected, prometheus.GaugeValue, truth(now.MQTT.Connected))
 	send(r.published, prometheus.CounterValue, float64(now.MQTT.Published))
+	for name, paused := range now.Paused {
+		send(r.paused, prometheus.GaugeValue, truth(paused), name)
+	}
 }
 
 func truth(b bool) float64 {

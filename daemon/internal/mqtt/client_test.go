@@ -36,6 +36,8 @@ func TestAnnouncesItselfBeforeEvents(t *testing.T) {
 		switch want {
 		case "status":
 			eventtest.ValidateAs(t, "status", m.Payload)
+		case "state/last":
+			eventtest.ValidateAs(t, "last", m.Payload)
 		case "event/attempt":
 			eventtest.Validate(t, m.Payload)
 		}
@@ -99,8 +101,8 @@ func TestEventsOfAnotherTimeAreHistorical(t *testing.T) {
 func TestStatus(t *testing.T) {
 	c, _ := newClient()
 	b := startBroker(t, broker.Config{})
-	proxy := newProxy(t, b.Addr().String())
-	c.Broker = proxy.url()
+	proxy := mqtttest.NewProxy(t, b.Addr().String())
+	c.Broker = proxy.URL()
 	p := watch(t, b.Addr().String(), mqtttest.Login{ID: "watcher"})
 	expect := func(want mqtt.State) {
 		t.Helper()
@@ -114,7 +116,7 @@ func TestStatus(t *testing.T) {
 	expect(mqtt.Online)
 	c.SetStatus(mqtt.Degraded)
 	expect(mqtt.Degraded)
-	proxy.cut(false)
+	proxy.Cut(false)
 	expect(mqtt.Offline)  // the will
 	expect(mqtt.Degraded) // announced again
 	stop()
@@ -132,7 +134,9 @@ func TestProgressAndFaults(t *testing.T) {
 	}
 	eventtest.ValidateAs(t, "progress", m.Payload)
 	c.Report(mqtt.Fault{Code: "camera_lost", Component: "camera", RetryIn: time.Second})
-	if m := next(t, p, "error"); field[string](t, m, "code") != "camera_lost" || field[int](t, m, "retry_in_ms") != 1000 {
+	m = next(t, p, "error")
+	eventtest.ValidateAs(t, "error", m.Payload)
+	if field[string](t, m, "code") != "camera_lost" || field[int](t, m, "retry_in_ms") != 1000 {
 		t.Errorf("fault is %s", m.Payload)
 	}
 }

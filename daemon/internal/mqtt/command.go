@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -73,10 +74,11 @@ type Command struct {
 
 // Verify asks for an attempt with an ID photo from exactly one place.
 type Verify struct {
-	Source     string `json:"source"`      // a source of this kiosk, such as its document camera
-	Upload     string `json:"upload"`      // the name of a photo uploaded over HTTP
-	Photo      []byte `json:"photo"`       // the photo itself, in base64
-	SubjectRef string `json:"subject_ref"` // the caller's opaque word for the ID, may be empty
+	Source       string `json:"source"`        // a source of this kiosk, such as its document camera
+	Upload       string `json:"upload"`        // the name of a photo uploaded over HTTP
+	Photo        []byte `json:"photo"`         // the photo itself, in base64
+	SubjectRef   string `json:"subject_ref"`   // the caller's opaque word for the ID, may be empty
+	ConsentCloud string `json:"consent_cloud"` // what the person lets compare services see: none, faces or whole; empty is none
 }
 
 // Cancel asks for an attempt to end.
@@ -139,7 +141,7 @@ func parseCommand(verb Verb, payload []byte, at time.Time) (Command, string, *re
 		return cmd, "", refuse(ExpiryMissing, "expires_at is required")
 	}
 	var err error
-	if cmd.Expires, err = time.Parse(time.RFC3339, env.ExpiresAt); err != nil {
+	if cmd.Expires, err = parseTime(env.ExpiresAt); err != nil {
 		return cmd, "", refuse(BadRequest, "expires_at: not RFC 3339")
 	}
 	switch ahead := cmd.Expires.Sub(at); {
@@ -174,7 +176,7 @@ func (c *Command) parseArgs(args json.RawMessage) *refusal {
 	default:
 		return refuse(BadRequest, "unknown verb")
 	}
-	if len(args) == 0 || string(args) == "null" {
+	if len(args) == 0 {
 		args = json.RawMessage("{}")
 	}
 	if err := decodeStrict(args, into); err != nil {
@@ -189,14 +191,40 @@ func (c *Command) checkArgs() *refusal {
 		return c.Verify.check()
 	case c.Cancel != nil && c.Cancel.AttemptID != "" && !event.ValidAttemptID(c.Cancel.AttemptID):
 		return refuse(BadRequest, "args: attempt_id is malformed")
-	case c.Grant != nil && (!event.ValidAttemptID(c.Grant.AttemptID) || c.Grant.ExpiresAt == "" || c.Grant.MAC == ""):
-		return refuse(BadRequest, "args: attempt_id, expires_at and mac are required")
+	case c.Grant != nil:
+		return checkGrant(*c.Grant)
 	case c.Replay != nil && (c.Replay.From == 0 || c.Replay.To < c.Replay.From):
 		return refuse(BadRequest, "args: want 1 <= from <= to")
 	case c.Replay != nil && c.Replay.To-c.Replay.From >= MaxReplay:
 		return refuse(BadRequest, "args: at most %d events at once", MaxReplay)
 	}
 	return nil
+}
+
+// checkGrant looks at the form of a grant; whether it holds is for the Handler
+// to say.
+func checkGrant(g grant.Grant) *refusal {
+	switch {
+	case !event.ValidAttemptID(g.AttemptID):
+		return refuse(BadRequest, "args: attempt_id is missing or malformed")
+	case len(g.MAC) != 64 || strings.Trim(g.MAC, "0123456789abcdef") != "":
+		return refuse(BadRequest, "args: mac: want 64 digits of lower-case hexadecimal")
+	}
+	if _, err := parseTime(g.ExpiresAt); err != nil {
+		return refuse(BadRequest, "args: expires_at is missing or not RFC 3339")
+	}
+	return nil
+}
+
+// parseTime reads a time as RFC 3339 writes it, and not what time.Parse takes
+// for it besides: an hour of one digit, a comma for the point, a zone of 24
+// hours.
+func parseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err == nil && (s[13] != ':' || strings.ContainsRune(s, ',') || strings.Contains(s, "+24:") || strings.Contains(s, "-24:")) {
+		return time.Time{}, errors.New("not RFC 3339")
+	}
+	return t, err
 }
 
 func (v *Verify) check() *refusal {
@@ -215,6 +243,8 @@ func (v *Verify) check() *refusal {
 		return refuse(BadRequest, "args: source or upload is malformed")
 	case len(v.SubjectRef) > event.MaxSubjectRef || strings.ContainsFunc(v.SubjectRef, unicode.IsControl):
 		return refuse(BadRequest, "args: subject_ref is malformed")
+	case !slices.Contains([]string{"", "none", "faces", "whole"}, v.ConsentCloud):
+		return refuse(BadRequest, "args: consent_cloud must be none, faces or whole")
 	}
 	return nil
 }
@@ -238,8 +268,8 @@ func salvageID(payload []byte) string {
 }
 
 // decodeStrict refuses what the standard decoder lets pass: unknown, repeated
-// and differently capitalised keys, and anything after the value. Its errors
-// repeat no value.
+// and differently capitalised keys, lists, null, and anything after the
+// value. Its errors repeat no value.
 func decodeStrict(data []byte, into any) error {
 	if err := checkKeys(json.NewDecoder(bytes.NewReader(data)), 0); err != nil {
 		return err
@@ -264,38 +294,43 @@ func plain(err error) error {
 	return errors.New("an unknown key or a malformed value")
 }
 
-// checkKeys reads one value and looks at the keys of its objects.
+// checkKeys reads one value and looks at the keys of its objects. It refuses
+// lists and null anywhere, and empty texts in args: who wants to leave something
+// out leaves its key out.
 func checkKeys(dec *json.Decoder, depth int) error {
 	tok, err := dec.Token()
 	if err != nil {
 		return errors.New("not valid JSON")
 	}
-	if depth > maxDepth {
+	switch {
+	case depth > maxDepth:
 		return errors.New("nested too deeply")
+	case tok == nil, tok == "" && depth > 1:
+		return errors.New("a value is null or empty (leave its key out)")
 	}
 	open, _ := tok.(json.Delim)
-	if open != '{' && open != '[' {
-		if depth == 0 {
-			return errors.New("not a JSON object")
-		}
+	switch {
+	case open == '[':
+		return errors.New("a list has no place in a command") // the decoder would take one for a photo
+	case open != '{' && depth == 0:
+		return errors.New("not a JSON object")
+	case open != '{':
 		return nil
 	}
 	seen := map[string]bool{}
 	for dec.More() {
-		if open == '{' {
-			tok, err := dec.Token()
-			if err != nil {
-				return errors.New("not valid JSON")
-			}
-			key, _ := tok.(string)
-			if seen[key] {
-				return errors.New("a key appears twice")
-			}
-			if strings.ContainsFunc(key, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) {
-				return errors.New("unknown key")
-			}
-			seen[key] = true
+		tok, err := dec.Token()
+		if err != nil {
+			return errors.New("not valid JSON")
 		}
+		key, _ := tok.(string)
+		if seen[key] {
+			return errors.New("a key appears twice")
+		}
+		if strings.ContainsFunc(key, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) {
+			return errors.New("unknown key")
+		}
+		seen[key] = true
 		if err := checkKeys(dec, depth+1); err != nil {
 			return err
 		}

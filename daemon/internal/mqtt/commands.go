@@ -119,7 +119,7 @@ func (r *run) obey(ctx context.Context, cmd Command) Response {
 }
 
 func (r *run) respond(verb Verb, id string, resp Response) {
-	r.box.note(r.message("rsp/"+string(verb), 1, false, responsePayload{id, resp.Code == OK, resp.Code, resp.Detail}))
+	r.box.note(r.message("rsp/"+string(verb), 1, false, responsePayload{1, id, resp.Code == OK, resp.Code, resp.Detail}))
 }
 
 // complain logs and reports what nobody can be answered for, at most once in

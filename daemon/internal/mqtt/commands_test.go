@@ -17,22 +17,13 @@ import (
 	"github.com/facegate/facegate/daemon/internal/mqtt/mqtttest"
 )
 
-// without and with spoil a command.
-func without(key string) func(map[string]any) { return func(m map[string]any) { delete(m, key) } }
-func with(key string, value any) func(map[string]any) {
-	return func(m map[string]any) { m[key] = value }
-}
-func expires(in time.Duration) func(map[string]any) {
-	return with("expires_at", time.Now().Add(in).UTC().Format(time.RFC3339Nano))
-}
-
 func TestCommands(t *testing.T) {
 	photo := func(n int) string {
 		return fmt.Sprintf(`{"photo":%q}`, base64.StdEncoding.EncodeToString(make([]byte, n)))
 	}
 	tests := []struct {
 		name, verb, args string
-		edit             []func(map[string]any)
+		edit             []mqtttest.Edit
 		want             mqtt.Code
 	}{
 		{"verify by upload", "verify", `{"upload":"u1"}`, nil, mqtt.OK},
@@ -47,25 +38,25 @@ func TestCommands(t *testing.T) {
 		{"repeated argument", "verify", `{"upload":"u1","upload":"u2"}`, nil, mqtt.BadRequest},
 		{"subject_ref too long", "verify", `{"upload":"u1","subject_ref":"` + strings.Repeat("x", 129) + `"}`, nil, mqtt.BadRequest},
 		{"cancel whatever runs", "cancel", `{}`, nil, mqtt.OK},
-		{"cancel without args", "cancel", `{}`, edits(without("args")), mqtt.OK},
+		{"cancel without args", "cancel", `{}`, edits(mqtttest.Without("args")), mqtt.OK},
 		{"cancel one", "cancel", `{"attempt_id":"` + mqtttest.AttemptID + `"}`, nil, mqtt.OK},
 		{"cancel nonsense", "cancel", `{"attempt_id":"7"}`, nil, mqtt.BadRequest},
-		{"grant", "grant", `{"attempt_id":"` + mqtttest.AttemptID + `","expires_at":"2026-01-01T00:00:00Z","mac":"00"}`, nil, mqtt.OK},
+		{"grant", "grant", `{"attempt_id":"` + mqtttest.AttemptID + `","expires_at":"2026-01-01T00:00:00Z","mac":"` + strings.Repeat("0", 64) + `"}`, nil, mqtt.OK},
 		{"grant without mac", "grant", `{"attempt_id":"` + mqtttest.AttemptID + `","expires_at":"2026-01-01T00:00:00Z"}`, nil, mqtt.BadRequest},
 		{"rebirth", "rebirth", `{}`, nil, mqtt.OK},
 		{"replay of nothing", "replay", `{"from":0,"to":5}`, nil, mqtt.BadRequest},
 		{"replay backwards", "replay", `{"from":5,"to":4}`, nil, mqtt.BadRequest},
 		{"replay of too much", "replay", `{"from":1,"to":100001}`, nil, mqtt.BadRequest},
 		{"replay of all numbers", "replay", `{"from":1,"to":18446744073709551615}`, nil, mqtt.BadRequest},
-		{"no expiry", "cancel", `{}`, edits(without("expires_at")), mqtt.ExpiryMissing},
-		{"empty expiry", "cancel", `{}`, edits(with("expires_at", "")), mqtt.ExpiryMissing},
-		{"expired", "cancel", `{}`, edits(expires(-time.Second)), mqtt.Expired},
-		{"expiry too far", "cancel", `{}`, edits(expires(2 * time.Minute)), mqtt.ExpiryTooFar},
-		{"expiry not a time", "cancel", `{}`, edits(with("expires_at", "soon")), mqtt.BadRequest},
-		{"expiry a number", "cancel", `{}`, edits(with("expires_at", 1e9)), mqtt.BadRequest},
-		{"no nonce", "cancel", `{}`, edits(without("nonce")), mqtt.NonceMissing},
-		{"nonce too long", "cancel", `{}`, edits(with("nonce", strings.Repeat("x", 129))), mqtt.BadRequest},
-		{"unknown key", "cancel", `{}`, edits(with("force", true)), mqtt.BadRequest},
+		{"no expiry", "cancel", `{}`, edits(mqtttest.Without("expires_at")), mqtt.ExpiryMissing},
+		{"empty expiry", "cancel", `{}`, edits(mqtttest.With("expires_at", "")), mqtt.ExpiryMissing},
+		{"expired", "cancel", `{}`, edits(mqtttest.Expires(-time.Second)), mqtt.Expired},
+		{"expiry too far", "cancel", `{}`, edits(mqtttest.Expires(2 * time.Minute)), mqtt.ExpiryTooFar},
+		{"expiry not a time", "cancel", `{}`, edits(mqtttest.With("expires_at", "soon")), mqtt.BadRequest},
+		{"expiry a number", "cancel", `{}`, edits(mqtttest.With("expires_at", 1e9)), mqtt.BadRequest},
+		{"no nonce", "cancel", `{}`, edits(mqtttest.Without("nonce")), mqtt.NonceMissing},
+		{"nonce too long", "cancel", `{}`, edits(mqtttest.With("nonce", strings.Repeat("x", 129))), mqtt.BadRequest},
+		{"unknown key", "cancel", `{}`, edits(mqtttest.With("force", true)), mqtt.BadRequest},
 		{"args a list", "cancel", `[]`, nil, mqtt.BadRequest},
 	}
 	c, _ := newClient()
@@ -76,7 +67,7 @@ func TestCommands(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			id := fmt.Sprintf("id-%d", i)
-			send(t, p, tt.verb, command(id, tt.args, tt.edit...))
+			send(t, p, tt.verb, mqtttest.Command(id, tt.args, tt.edit...))
 			m := next(t, p, "rsp/"+tt.verb)
 			eventtest.ValidateAs(t, "response", m.Payload)
 			got, ok := field[mqtt.Code](t, m, "code"), field[bool](t, m, "ok")
@@ -97,7 +88,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-func edits(f ...func(map[string]any)) []func(map[string]any) { return f }
+func edits(f ...mqtttest.Edit) []mqtttest.Edit { return f }
 
 func TestSameNonceTwice(t *testing.T) {
 	c, _ := newClient()
@@ -105,7 +96,7 @@ func TestSameNonceTwice(t *testing.T) {
 	c.Handler = h
 	p := connected(t, c)
 	for i, want := range []mqtt.Code{mqtt.OK, mqtt.NonceUsed} {
-		send(t, p, "cancel", command(fmt.Sprint(i), `{}`, with("nonce", "the-same")))
+		send(t, p, "cancel", mqtttest.Command(fmt.Sprint(i), `{}`, mqtttest.With("nonce", "the-same")))
 		if m := next(t, p, "rsp/"); field[mqtt.Code](t, m, "code") != want {
 			t.Errorf("response %d is %s, want %s", i, m.Payload, want)
 		}
@@ -121,7 +112,7 @@ func TestNonceThatCannotBeRemembered(t *testing.T) {
 	c.Handler = h
 	p := connected(t, c)
 	j.Fail(os.ErrPermission)
-	send(t, p, "cancel", command("1", `{}`))
+	send(t, p, "cancel", mqtttest.Command("1", `{}`))
 	if m := next(t, p, "rsp/"); field[mqtt.Code](t, m, "code") != mqtt.JournalFault || len(h.commands()) != 0 {
 		t.Errorf("response is %s", m.Payload)
 	}
@@ -131,7 +122,7 @@ func TestClockNotSet(t *testing.T) {
 	c, _ := newClient()
 	c.ClockSynced = func() bool { return false }
 	p := connected(t, c)
-	send(t, p, "cancel", command("1", `{}`, expires(-time.Hour)))
+	send(t, p, "cancel", mqtttest.Command("1", `{}`, mqtttest.Expires(-time.Hour)))
 	if m := next(t, p, "rsp/"); field[mqtt.Code](t, m, "code") != mqtt.ClockUnsynced {
 		t.Errorf("response is %s", m.Payload)
 	}
@@ -141,7 +132,7 @@ func TestClockNotSet(t *testing.T) {
 func TestRetainedCommandFromBeforeIsDropped(t *testing.T) {
 	b := startBroker(t, broker.Config{})
 	p := watch(t, b.Addr().String(), mqtttest.Login{ID: "watcher"})
-	m := mqtttest.Message{Topic: root + "cmd/cancel", QoS: 1, Retained: true, Payload: command("1", `{}`)}
+	m := mqtttest.Message{Topic: root + "cmd/cancel", QoS: 1, Retained: true, Payload: mqtttest.Command("1", `{}`)}
 	if err := p.Publish(m); err != nil {
 		t.Fatal(err)
 	}
@@ -171,10 +162,10 @@ func TestUnreadableCommands(t *testing.T) {
 	}{
 		{"not JSON", "verify", []byte("open sesame")},
 		{"empty", "verify", nil},
-		{"no id", "verify", command("", `{}`)},
-		{"unknown verb", "open", command("1", `{}`)},
+		{"no id", "verify", mqtttest.Command("", `{}`)},
+		{"unknown verb", "open", mqtttest.Command("1", `{}`)},
 		{"deep", "verify", bytes.Repeat([]byte("["), 100_000)},
-		{"too large to be read", "verify", command("1", fmt.Sprintf("%q", strings.Repeat("x", 800<<10)))},
+		{"too large to be read", "verify", mqtttest.Command("1", fmt.Sprintf("%q", strings.Repeat("x", 800<<10)))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -183,11 +174,12 @@ func TestUnreadableCommands(t *testing.T) {
 			p := connected(t, c)
 			send(t, p, tt.verb, tt.payload)
 			m := next(t, p, "error", "rsp/")
+			eventtest.ValidateAs(t, "error", m.Payload)
 			if m.Topic != root+"error" || field[string](t, m, "code") != "unreadable_command" {
 				t.Errorf("got %s %s", m.Topic, m.Payload)
 			}
 			send(t, p, tt.verb, tt.payload) // reported once in a while only
-			send(t, p, "cancel", command("2", `{}`))
+			send(t, p, "cancel", mqtttest.Command("2", `{}`))
 			if m := next(t, p, "error", "rsp/"); m.Topic != root+"rsp/cancel" {
 				t.Errorf("got %s, want the next command to be answered: %s", m.Topic, m.Payload)
 			}
@@ -202,7 +194,7 @@ func TestTooManyCommandsAreRefusedAtOnce(t *testing.T) {
 	p := connected(t, c)
 	const n = 12
 	for i := range n {
-		send(t, p, "cancel", command(fmt.Sprint(i), `{}`))
+		send(t, p, "cancel", mqtttest.Command(fmt.Sprint(i), `{}`))
 	}
 	// One is held by the handler and at most eight wait.
 	if m := next(t, p, "rsp/"); field[mqtt.Code](t, m, "code") != mqtt.Busy {
@@ -225,7 +217,7 @@ func TestGrantArrivesAsSigned(t *testing.T) {
 	h := &handler{}
 	c.Handler = h
 	p := connected(t, c)
-	send(t, p, "grant", command("1", fmt.Sprintf(`{"attempt_id":%q,"expires_at":%q,"mac":%q}`, g.AttemptID, g.ExpiresAt, g.MAC)))
+	send(t, p, "grant", mqtttest.Command("1", fmt.Sprintf(`{"attempt_id":%q,"expires_at":%q,"mac":%q}`, g.AttemptID, g.ExpiresAt, g.MAC)))
 	next(t, p, "rsp/grant")
 	if err := h.commands()[0].Grant.Verify(key, "hall", "gate-1", time.Now()); err != nil {
 		t.Error(err)
@@ -241,8 +233,8 @@ func TestReplay(t *testing.T) {
 	for range 50 {
 		next(t, p, "event/")
 	}
-	send(t, p, "replay", command("1", `{"from":11,"to":1000}`))
-	send(t, p, "replay", command("2", `{"from":1,"to":2}`))
+	send(t, p, "replay", mqtttest.Command("1", `{"from":11,"to":1000}`))
+	send(t, p, "replay", mqtttest.Command("2", `{"from":1,"to":2}`))
 	j.Append() // 51, new
 	var replayed, fresh []uint64
 	codes := map[string]mqtt.Code{}
@@ -276,7 +268,7 @@ func TestCommandsStayInOrder(t *testing.T) {
 	p := connected(t, c)
 	const rounds, burst = 40, 5 // fewer than the inbox holds
 	for i := range rounds * burst {
-		if err := p.Publish(mqtttest.Message{Topic: root + "cmd/cancel", Payload: command(fmt.Sprint(i), `{}`)}); err != nil {
+		if err := p.Publish(mqtttest.Message{Topic: root + "cmd/cancel", Payload: mqtttest.Command(fmt.Sprint(i), `{}`)}); err != nil {
 			t.Fatal(err)
 		}
 		if i%burst == burst-1 {
@@ -297,7 +289,7 @@ func TestRebirth(t *testing.T) {
 	c.SetInfo(map[string]any{"v": 1})
 	p := connected(t, c)
 	next(t, p, "info")
-	send(t, p, "rebirth", command("1", `{}`))
+	send(t, p, "rebirth", mqtttest.Command("1", `{}`))
 	next(t, p, "status")
 	next(t, p, "info")
 }

@@ -3,8 +3,6 @@ package mqtt_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -165,101 +163,11 @@ func connected(t *testing.T, c *mqtt.Client) *mqtttest.Peer {
 	return p
 }
 
-// command is a good command; edit may spoil it.
-func command(id, args string, edit ...func(map[string]any)) []byte {
-	m := map[string]any{
-		"id": id, "nonce": "nonce-" + id, "expires_at": time.Now().Add(30 * time.Second).UTC().Format(time.RFC3339Nano),
-		"args": json.RawMessage(args),
-	}
-	for _, f := range edit {
-		f(m)
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
 func send(t testing.TB, p *mqtttest.Peer, verb string, payload []byte) {
 	t.Helper()
 	if err := p.Publish(mqtttest.Message{Topic: root + "cmd/" + verb, Payload: payload, QoS: 1}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A proxy stands between a client and a broker, and can be cut or stalled.
-type proxy struct {
-	ln net.Listener
-	to string
-	wg sync.WaitGroup
-
-	// mu guards the following
-	mu   sync.Mutex
-	down bool
-	open map[net.Conn]bool
-}
-
-func newProxy(t testing.TB, to string) *proxy {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{ln: ln, to: to, open: map[net.Conn]bool{}}
-	p.wg.Go(p.serve)
-	t.Cleanup(func() { _ = ln.Close(); p.cut(true); p.wg.Wait() })
-	return p
-}
-
-func (p *proxy) url() string { return fmt.Sprintf("tcp://%s", p.ln.Addr()) }
-
-// cut breaks every connection, without a goodbye, and says whether new ones
-// are to be refused.
-func (p *proxy) cut(down bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = down
-	for c := range p.open {
-		_ = c.(*net.TCPConn).SetLinger(0)
-		_ = c.Close()
-	}
-	clear(p.open)
-}
-
-func (p *proxy) serve() {
-	for {
-		near, err := p.ln.Accept()
-		if err != nil {
-			return
-		}
-		far, err := net.Dial("tcp", p.to)
-		if err != nil || !p.admit(near, far) {
-			_ = near.Close()
-			continue
-		}
-		p.wg.Go(func() { _, _ = io.Copy(far, near); p.end(near, far) })
-		p.wg.Go(func() { _, _ = io.Copy(near, far); p.end(near, far) })
-	}
-}
-
-func (p *proxy) admit(near, far net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.down {
-		_ = far.Close()
-		return false
-	}
-	p.open[near], p.open[far] = true, true
-	return true
-}
-
-func (p *proxy) end(near, far net.Conn) {
-	_, _ = near.Close(), far.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.open, near)
-	delete(p.open, far)
 }
 
 // logTo returns a logger that sends each line of warning or information.

@@ -58,6 +58,7 @@ type faultPayload struct {
 }
 
 type responsePayload struct {
+	V      int    `json:"v"`
 	ID     string `json:"id"`
 	OK     bool   `json:"ok"`
 	Code   Code   `json:"code"`

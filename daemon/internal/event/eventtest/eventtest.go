@@ -4,6 +4,7 @@ package eventtest
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,8 +23,7 @@ func Validate(t testing.TB, body []byte) {
 	ValidateAs(t, "event", body)
 }
 
-// ValidateAs fails t unless body follows the schema called name: event,
-// status, progress, command or response.
+// ValidateAs fails t unless body follows the schema called name, see [Err].
 func ValidateAs(t testing.TB, name string, body []byte) {
 	t.Helper()
 	if err := Err(name, body); err != nil {
@@ -31,23 +31,18 @@ func ValidateAs(t testing.TB, name string, body []byte) {
 	}
 }
 
-// Err returns in which way body breaks the schema called name, or nil.
+// Err returns in which way body breaks the schema called name, or nil. The
+// name is one that [schema.File] knows, or command/ and a verb.
 func Err(name string, body []byte) error {
-	text, err := schema.File(name)
-	if err != nil {
-		return err
+	file, verb, part := strings.Cut(name, "/")
+	address := schema.Base + file + ".schema.json"
+	if part {
+		address += "#/$defs/" + verb
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return fmt.Errorf("read schema %s: %w", name, err)
-	}
-
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	if err := c.AddResource(name, doc); err != nil {
-		return fmt.Errorf("add schema %s: %w", name, err)
-	}
-	s, err := c.Compile(name)
+	c.UseLoader(published{})
+	s, err := c.Compile(address)
 	if err != nil {
 		return fmt.Errorf("compile schema %s: %w", name, err)
 	}
@@ -57,6 +52,19 @@ func Err(name string, body []byte) error {
 		return fmt.Errorf("read body: %w", err)
 	}
 	return s.Validate(value)
+}
+
+// published loads schemas by their public addresses, from the program.
+type published struct{}
+
+// Load implements jsonschema.URLLoader.
+func (published) Load(address string) (any, error) {
+	name := strings.TrimSuffix(strings.TrimPrefix(address, schema.Base), ".schema.json")
+	text, err := schema.File(name)
+	if err != nil {
+		return nil, err
+	}
+	return jsonschema.UnmarshalJSON(bytes.NewReader(text))
 }
 
 // AttemptID returns the n-th of a row of well-formed attempt ids.
