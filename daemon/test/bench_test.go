@@ -100,7 +100,7 @@ func BenchmarkFrame(b *testing.B) {
 		began := time.Now()
 		look, err := m.Look(b.Context(), frame)
 		check(b, err)
-		if look.Flaw != "" || m.Score(reference, look.Template) > 0.5 {
+		if look.Flaw != "" || m.Score(reference.Template, look.Template) > 0.5 {
 			b.Fatalf("the same person does not match: %+v", look.Gates)
 		}
 		took = append(took, time.Since(began))
@@ -124,6 +124,19 @@ func BenchmarkCard(b *testing.B) {
 // BenchmarkPin measures the simulated board: the call that turns a line on or
 // off, the message to the board's process and its answer included.
 func BenchmarkPin(b *testing.B) {
+	line := openPin(b)
+	var took []time.Duration
+	for on := true; b.Loop(); on = !on {
+		began := time.Now()
+		check(b, line.Set(on))
+		took = append(took, time.Since(began))
+	}
+	spread(b, took)
+}
+
+// openPin starts a simulated board and returns the output of its door.
+func openPin(b *testing.B) hal.Output {
+	b.Helper()
 	socket := filepath.Join(folder(b), "board.sock")
 	board := exec.Command(os.Getenv("FACEGATE_BINARY"), "sim-board", "--socket", socket)
 	out, err := board.StdoutPipe()
@@ -134,16 +147,10 @@ func BenchmarkPin(b *testing.B) {
 	check(b, err)
 	client, err := sim.Open(socket, "bench")
 	check(b, err)
-	line, err := client.Output(hal.Line{Name: "door"})
+	b.Cleanup(func() { check(b, client.Close()) })
+	pin, err := client.Output(hal.Line{Name: "door"})
 	check(b, err)
-	var took []time.Duration
-	for on := true; b.Loop(); on = !on {
-		began := time.Now()
-		check(b, line.Set(on))
-		took = append(took, time.Since(began))
-	}
-	check(b, client.Close())
-	spread(b, took)
+	return pin
 }
 
 // BenchmarkStart measures start to READY=1, and the memory after one attempt.
@@ -178,7 +185,7 @@ log: {level: warn}
 		awaitReady(b, notify)
 		took = append(took, time.Since(began))
 		idle = max(idle, memory(b, daemon.Process.Pid, "VmRSS"))
-		attempt(b, filepath.Join(dir, "http.sock"), card)
+		present(b, filepath.Join(dir, "http.sock"), card)
 		after = max(after, memory(b, daemon.Process.Pid, "VmHWM"))
 		end(b, daemon)
 	}
@@ -216,8 +223,8 @@ func awaitReady(b *testing.B, notify *net.UnixConn) {
 	}
 }
 
-// attempt shows the card to the daemon and waits for the match.
-func attempt(b *testing.B, socket string, card []byte) {
+// present shows the card to the daemon and waits for the match.
+func present(b *testing.B, socket string, card []byte) {
 	b.Helper()
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,

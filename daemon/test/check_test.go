@@ -37,6 +37,7 @@ type kill struct {
 type announcement struct {
 	id       string
 	decision event.Decision
+	reason   event.Reason
 	access   event.Access
 }
 
@@ -93,8 +94,8 @@ func (f *findings) outcomes(r record) {
 		switch {
 		case e == nil:
 			f.add("attempt %s was announced and has no outcome", s.id)
-		case e.Decision != s.decision || e.Access != s.access:
-			f.add("attempt %s was announced as %s %s and is recorded as %s %s", s.id, s.decision, s.access, e.Decision, e.Access)
+		case e.Decision != s.decision || e.Reason != s.reason || e.Access != s.access:
+			f.add("attempt %s was announced as %s %s %s and is recorded as %s %s %s", s.id, s.decision, s.reason, s.access, e.Decision, e.Reason, e.Access)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func sound() record {
 		s.e.V, s.e.Seq, s.e.JournalID, s.e.Site, s.e.Device, s.e.Stamp = 1, uint64(i+1), strings.Repeat("A", 26), "test", "gate", at(s.ms)
 		r.events = append(r.events, s.e)
 	}
-	r.said = []announcement{{id(0), event.DecisionMatch, event.Granted}}
+	r.said = []announcement{{id(0), event.DecisionMatch, event.OK, event.Granted}}
 	r.board = []sim.Change{
 		{Name: "door", Level: 1, HolderPID: 10, Time: at(3).Time.Time}, {Name: "door", Time: at(305).Time.Time},
 		{Name: "door", Level: 1, HolderPID: 11, Time: at(5003).Time.Time}, {Name: "door", Time: at(5900).Time.Time},
@@ -64,6 +64,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"two outcomes":     {func(r *record) { r.events[6].AttemptID = eventtest.AttemptID(1) }, "two outcomes"},
 		"lost outcome":     {func(r *record) { r.said[0].id = eventtest.AttemptID(9) }, "was announced and has no outcome"},
 		"changed outcome":  {func(r *record) { r.said[0].access = event.Denied }, "was announced as"},
+		"changed reason":   {func(r *record) { r.said[0].reason = event.Timeout }, "was announced as"},
 		"pulse not closed": {func(r *record) { r.events = slices.Delete(r.events, 5, 6) }, "no event closes its pulse"},
 		"closed twice":     {func(r *record) { r.events[5].AttemptID = eventtest.AttemptID(0) }, "after the end of its pulse"},
 		"two pulses":       {func(r *record) { r.events[2].AccessEvent = r.events[1].AccessEvent }, "has two pulses"},

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	"net"
 	"os"
 	"os/exec"
@@ -23,7 +22,6 @@ import (
 
 	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/daemon/internal/journal"
-	"github.com/facegate/facegate/daemon/internal/scene"
 	"github.com/facegate/facegate/hal/sim"
 )
 
@@ -38,7 +36,8 @@ type site struct {
 	dir      string
 	operator *sim.Operator
 	board    *exec.Cmd
-	changes  chan sim.Change // of the door and the busy lamp, as they happen
+	changes  chan sim.Change // of the door and of the lamps busy and fault, as they happen
+	env      []string        // what the daemons find in their environment besides the usual
 }
 
 // env returns what make sets.
@@ -58,7 +57,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// newSite draws the pictures, writes the configuration and starts the board,
+// newSite lays out the pictures, writes the configuration and starts the board,
 // which outlives every daemon. Edits are pairs: a piece of the usual
 // configuration and what stands there instead; DIR is the site's folder.
 func newSite(t *testing.T, edits ...string) *site {
@@ -67,7 +66,7 @@ func newSite(t *testing.T, edits ...string) *site {
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{t: t, dir: dir, changes: make(chan sim.Change, 10_000)}
-	s.draw(env(t, "FACEGATE_PICTURES"))
+	s.draw()
 	s.configure(env(t, "FACEGATE_MODELS"))
 	s.edit(edits...)
 	s.startBoard()
@@ -76,18 +75,11 @@ func newSite(t *testing.T, edits ...string) *site {
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *site) draw(pictures string) {
+// draw lays out the scenes that TestMain has drawn.
+func (s *site) draw() {
 	s.t.Helper()
-	const frames = 24
-	same, err := scene.FirstLive().Film(pictures, frames)
-	must(s.t, err)
-	card, err := scene.FirstOnID().Card(pictures)
-	must(s.t, err)
-	data, err := scene.JPEG(card)
-	must(s.t, err)
 	must(s.t, errors.Join(
-		scene.Save(s.path("same"), same), scene.Save(s.path("nobody"), scene.Film(nil, image.Rectangle{}, frames)),
-		os.WriteFile(s.path("card.jpg"), data, 0o600), os.Mkdir(s.path("inbox"), 0o700), os.Symlink("same", s.path("camera")),
+		os.CopyFS(s.dir, os.DirFS(env(s.t, scenes))), os.Mkdir(s.path("inbox"), 0o700), os.Symlink("same", s.path("camera")),
 	))
 }
 
@@ -150,7 +142,7 @@ func (s *site) startBoard() {
 	began := make(chan struct{})
 	watching.Go(func() {
 		_ = s.operator.Watch(ctx, func([]sim.Level) { close(began) }, func(c sim.Change) {
-			if c.Name == "door" || c.Name == "lamp-busy" {
+			if c.Name == "door" || c.Name == "lamp-busy" || c.Name == "lamp-fault" {
 				s.changes <- c
 			}
 		})
@@ -277,7 +269,72 @@ type daemon struct {
 	ready, ended chan struct{} // closed when the inbox is watched; when an outcome was told
 	gone         chan struct{} // closed when all it wrote was read; then the following are final
 	said         []announcement
-	log          bytes.Buffer
+	log          transcript
+}
+
+// A transcript is what a program writes, line by line.
+type transcript struct {
+	// mu guards the following
+	mu    sync.Mutex
+	lines []string
+	read  int           // lines that says has passed over
+	more  chan struct{} // closed with the next line; nil while nobody waits
+}
+
+func (l *transcript) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
+}
+
+func (l *transcript) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
+}
+
+// find returns the next line after the last one found that matches, or a
+// channel that is closed when there is more to look at.
+func (l *transcript) find(pattern *regexp.Regexp) (string, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, line := range l.lines[l.read:] {
+		if pattern.MatchString(line) {
+			l.read += i + 1
+			return line, nil
+		}
+	}
+	if l.more == nil {
+		l.more = make(chan struct{})
+	}
+	return "", l.more
+}
+
+// says waits for a line that matches among those that the daemon has written
+// since the last line that says has found, and returns it.
+func (d *daemon) says(t *testing.T, pattern string) string {
+	t.Helper()
+	over, wanted := time.After(patient), regexp.MustCompile(pattern)
+	for ended := false; ; {
+		line, more := d.log.find(wanted)
+		if more == nil {
+			return line
+		}
+		if ended {
+			t.Fatalf("the daemon ended without a line like %q:\n%s", pattern, d.log.String())
+		}
+		select {
+		case <-more:
+		case <-d.gone:
+			ended = true
+		case <-over:
+			t.Fatalf("no line like %q within %v:\n%s", pattern, patient, d.log.String())
+		}
+	}
 }
 
 // start starts the daemon and waits until it takes ID scans.
@@ -286,6 +343,7 @@ func (s *site) start() *daemon {
 	t.Helper()
 	d := &daemon{ready: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{})}
 	d.cmd = exec.Command(env(t, "FACEGATE_BINARY"), "run", "--config", s.path("facegate.yaml"))
+	d.cmd.Env = append(os.Environ(), s.env...)
 	errs, err := d.cmd.StderrPipe()
 	must(t, err)
 	must(t, d.cmd.Start())
@@ -304,16 +362,16 @@ func (s *site) start() *daemon {
 // read follows the daemon's log.
 func (d *daemon) read(lines *bufio.Scanner) {
 	defer close(d.gone)
-	outcome := regexp.MustCompile(`msg="attempt ended" attempt=(\S+) decision=(\S+) reason=\S+ access=(\S+)`)
+	outcome := regexp.MustCompile(`msg="attempt ended" attempt=(\S+) decision=(\S+) reason=(\S+) access=(\S+)`)
 	ready := false
 	for lines.Scan() {
-		fmt.Fprintln(&d.log, lines.Text())
+		d.log.add(lines.Text())
 		if strings.Contains(lines.Text(), `msg="inbox ready"`) && !ready {
 			ready = true
 			close(d.ready)
 		}
 		if m := outcome.FindStringSubmatch(lines.Text()); m != nil {
-			if d.said = append(d.said, announcement{m[1], event.Decision(m[2]), event.Access(m[3])}); len(d.said) == 1 {
+			if d.said = append(d.said, announcement{m[1], event.Decision(m[2]), event.Reason(m[3]), event.Access(m[4])}); len(d.said) == 1 {
 				close(d.ended)
 			}
 		}

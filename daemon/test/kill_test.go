@@ -35,7 +35,14 @@ func TestKill(t *testing.T) {
 	s := newSite(t)
 	r := record{pulse: pulse}
 	for round := range rounds {
-		s.killOnce(&r, round, random)
+		switch round % 5 {
+		case 3:
+			s.killOnce(&r, round, s.onceTold)
+		case 4:
+			s.killOnce(&r, round, s.onceMoved)
+		default:
+			s.killOnce(&r, round, atRandom(random))
+		}
 	}
 	s.terminate(s.start())
 	r.events, r.board = s.history(), s.timeline()
@@ -45,29 +52,42 @@ func TestKill(t *testing.T) {
 	summarize(t, rounds, r)
 }
 
-// killOnce starts the daemon, begins an attempt, kills the daemon and makes
-// the outputs safe. Most rounds kill at a random moment; two in five at the
-// moments that matter most, which chance would seldom hit: as soon as an
-// outcome is told, and as soon as the door moves.
-func (s *site) killOnce(r *record, round int, random *rand.Rand) {
+const (
+	span    = 1200 * time.Millisecond // a whole attempt with its pulse
+	overdue = 15 * time.Second        // by now it will not happen, however busy the machine is
+)
+
+// A moment waits until a daemon that takes ID scans is to be killed. Most
+// rounds kill at random; some at the moments that matter most, which chance
+// would seldom hit.
+type moment func(d *daemon)
+
+// atRandom is any moment of an attempt.
+func atRandom(random *rand.Rand) moment {
+	wait := time.Duration(random.Int64N(int64(span)))
+	return func(*daemon) { time.Sleep(wait) } // not to wait for anything: the moment is the test
+}
+
+// onceTold is as soon as an outcome is told.
+func (s *site) onceTold(d *daemon) {
+	select {
+	case <-d.ended:
+	case <-time.After(overdue):
+	}
+}
+
+// onceMoved is as soon as the door moves.
+func (s *site) onceMoved(*daemon) { s.rise("door", overdue) }
+
+// killOnce starts the daemon, begins an attempt, kills the daemon when the
+// moment has come and makes the outputs safe.
+func (s *site) killOnce(r *record, round int, wait moment) {
 	t := s.t
 	t.Helper()
-	const span = 1200 * time.Millisecond // a whole attempt with its pulse
 	d := s.start()
 	s.forget()
-	moment := time.Duration(random.Int64N(int64(span)))
 	s.drop()
-	switch round % 5 {
-	case 3:
-		select {
-		case <-d.ended:
-		case <-time.After(2 * span):
-		}
-	case 4:
-		s.rise("door", 2*span)
-	default:
-		time.Sleep(moment) // not to wait for anything: the moment is the test
-	}
+	wait(d)
 	k := kill{pid: d.cmd.Process.Pid, at: time.Now()}
 	must(t, d.cmd.Process.Kill())
 	await(t, "the daemon's death", d.gone)
