@@ -24,7 +24,7 @@ export FACEGATE_BROKEN_SYNC := $(CURDIR)/build/broken/sync
 export FACEGATE_BROKEN_ORDER := $(CURDIR)/build/broken/order
 
 .PHONY: build broken models demo bench clean setup setup-cross setup-test toolchain
-.PHONY: test lint fmt tidy vet staticcheck shellcheck unit race fuzz cross cross-test
+.PHONY: test lint fmt tidy vet staticcheck shellcheck unit race fuzz cross cross-test reproduce
 
 # install installs those of the packages $(1) that are missing. A mirror may be
 # caught half-way through its own update, so there are three tries.
@@ -122,6 +122,13 @@ cross: setup-cross # ARCH="arm64 armv7" for some of them
 
 cross-test: cross models
 	./cross-build.sh --check $(ARCH)
+
+reproduce: setup-cross # the last commit, built in two folders, must give the same bytes
+	rm -rf build/reproduce
+	for dir in one another/place; do \
+		git clone --quiet . build/reproduce/$$dir && (cd build/reproduce/$$dir && ./cross-build.sh $(or $(ARCH),amd64)) || exit 1; \
+	done
+	cmp build/reproduce/one/dist/SHA256SUMS build/reproduce/another/place/dist/SHA256SUMS
 
 clean:
 	rm -rf build dist

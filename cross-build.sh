@@ -146,7 +146,7 @@ licences() {
 pack() {
 	rm -rf "$stage"
 	mkdir -p "$stage"
-	cp -r "$binary" systemd configs LICENSE README.md "$stage/"
+	cp -r "$binary" systemd configs docs ./*.md LICENSE "$stage/"
 	licences
 	{
 		echo "baseline: $baseline"
@@ -155,7 +155,7 @@ pack() {
 		cat "$sysroot/packages.txt"
 	} >"$stage/BUILD-INFO"
 	find "$stage" -type d -exec chmod 755 {} + -o -type f -exec chmod u=rw,go=r {} +
-	chmod 755 "$stage/facegate"
+	chmod 755 "$stage/facegate" "$stage/systemd/install.sh"
 	mkdir -p dist
 	tar -C "$(dirname "$stage")" --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner \
 		--format=gnu -cf - "$(basename "$stage")" | gzip -9n >"dist/$(basename "$stage").tar.gz"

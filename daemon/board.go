@@ -52,15 +52,16 @@ func openBoard(c config.Board) (board, error) {
 }
 
 // openHardware makes every output safe, the door first, before anything else
-// starts. On an error it leaves nothing open.
+// starts. On an error it leaves nothing open; a line that cannot be had now may be
+// there when the daemon is started again.
 func openHardware(cfg config.Config, log *slog.Logger) (*hardware, error) {
 	b, err := openBoard(cfg.Board)
 	if err != nil {
-		return nil, err
+		return nil, fail(exitUnavailable, err)
 	}
 	h := &hardware{board: b}
 	if err := h.open(cfg, log); err != nil {
-		return nil, errors.Join(err, h.Close())
+		return nil, fail(exitUnavailable, errors.Join(err, h.Close()))
 	}
 	h.indicator = &hal.Indicator{Lamps: h.lamps, Hold: cfg.Lamps.Hold, Log: log}
 	return h, nil

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"syscall"
 
+	"github.com/facegate/facegate/daemon/internal/api"
+	"github.com/facegate/facegate/daemon/internal/broker"
 	"github.com/facegate/facegate/daemon/internal/config"
+	"github.com/facegate/facegate/daemon/internal/inbox"
+	"github.com/facegate/facegate/daemon/internal/mqtt"
 	"github.com/facegate/facegate/match/models"
 )
 
@@ -23,24 +30,72 @@ func runCheck(_ context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// loadConfig reads a configuration and looks at the files it names.
+// loadConfig reads a configuration and looks at the files and folders it names,
+// in the words of those who will use them. An error is config.Problems if the
+// file could be read at all.
 func loadConfig(path string) (config.Config, error) {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return config.Config{}, fail(exitConfig, err)
 	}
-	var errs []error
-	if problems := config.Check(cfg); len(problems) > 0 {
-		errs = append(errs, problems)
+	problems := config.Check(cfg)
+	_, keyErr := grantKey(cfg.Door)
+	for _, err := range []error{
+		checkServices(cfg.Cloud), checkModels(cfg.Models), checkData(cfg.Data), api.Check(cfg.HTTP), checkMQTT(cfg), checkInbox(cfg.Sources.Inbox), keyErr,
+	} {
+		problems = cfg.Extend(problems, err)
 	}
-	if err := checkServices(cfg.Cloud); err != nil {
-		errs = append(errs, err)
-	}
-	if err := models.Verify(cfg.Models.Dir, cfg.Models.Set); err != nil {
-		errs = append(errs, err)
-	}
-	if len(errs) > 0 {
-		return config.Config{}, fail(exitConfig, errors.Join(errs...))
+	if len(problems) > 0 {
+		return config.Config{}, fail(exitConfig, problems)
 	}
 	return cfg, nil
+}
+
+func checkModels(c config.Models) error {
+	if _, err := models.Find(c.Set); err != nil {
+		return fmt.Errorf("models.set: %w", err)
+	}
+	if err := models.Verify(c.Dir, c.Set); err != nil {
+		return prefixed("models.dir: ", err)
+	}
+	return nil
+}
+
+// checkData says why the folder of the journal could not be made, or written to.
+func checkData(dir string) error {
+	const writeAndSearch = 3 // W_OK|X_OK of unistd.h
+	at := dir
+	info, err := os.Stat(at)
+	for err != nil && at != "/" {
+		at = filepath.Dir(at)
+		info, err = os.Stat(at)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("data: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("data: %s: %s is not a folder (correct the path)", dir, at)
+	case syscall.Access(at, writeAndSearch) != nil:
+		return fmt.Errorf("data: %s: this user may not write to %s (chown or chmod it, or let systemd with StateDirectory=)", dir, at)
+	}
+	return nil
+}
+
+func checkMQTT(cfg config.Config) error {
+	m := cfg.MQTT
+	if m.Broker == "embedded" {
+		return broker.CheckUsers(m.Embedded.UsersFile)
+	}
+	c := mqtt.Client{
+		Broker: m.Broker, ClientID: cmp.Or(m.ClientID, "facegate"), Credentials: credentials(m),
+		Base: cfg.Device.Base, Site: cfg.Device.Site, Device: cmp.Or(cfg.Device.Name, "facegate"),
+	}
+	return c.Check()
+}
+
+func checkInbox(c config.Inbox) error {
+	if !c.Enabled {
+		return nil
+	}
+	return inbox.Check(c.Dir)
 }

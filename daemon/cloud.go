@@ -184,12 +184,15 @@ func (s *services) Ask(ctx context.Context, c attempt.Case) cloud.Result {
 	ctx, stop := context.WithTimeout(ctx, s.asker.Deadline)
 	defer stop()
 	q, failure := cloud.Question{Live: c.Live, ID: c.ID}, cloud.Kind("")
-	if c.Why == cloud.EngineDown {
+	switch {
+	case c.Why == cloud.EngineDown:
 		q, failure = s.whole(ctx, c)
+	case c.Live == nil || c.ID == nil:
+		failure = event.PictureFailure
 	}
 	r := cloud.Result{Failure: failure}
 	if failure == "" {
-		r = s.asker.Ask(ctx, q, cloud.Context{AttemptID: c.AttemptID, Why: c.Why, Local: c.Local})
+		r = s.asker.Ask(ctx, q, cloud.Context{AttemptID: c.AttemptID, Why: c.Why, Local: string(c.Local)})
 	}
 	s.log.Info("compare services asked", "attempt", c.AttemptID, "why", c.Why, "verdict", r.Verdict, "provider", r.Provider, "failure", r.Failure, "calls", r.Calls)
 	return r

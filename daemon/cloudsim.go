@@ -32,15 +32,15 @@ const (
 // runCloudSim imitates the compare services until it is told to stop, with the
 // real engine behind them.
 func runCloudSim(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("cloudsim")
+	f := newFlags("cloudsim", "--dir DIR [--models DIR] [--listen HOST:PORT] [--scripts FILE] [--callback-insecure]")
 	cfg := config.Default()
-	f.StringVar(&cfg.Models.Dir, "models", cfg.Models.Dir, "")
-	dir := f.String("dir", "", "")
-	listen := f.String("listen", "127.0.0.1:9001", "")
-	scripts := f.String("scripts", "", "")
-	insecure := f.Bool("callback-insecure", false, "")
-	if err := f.Parse(args); err != nil {
-		return usageError("cloudsim: %v", err)
+	f.StringVar(&cfg.Models.Dir, "models", cfg.Models.Dir, "`DIR` of the model files")
+	dir := f.String("dir", "", "`DIR` that the key for all services is put into")
+	listen := f.String("listen", "127.0.0.1:9001", "`HOST:PORT` of the first service, the others follow; port 0: free ones")
+	scripts := f.String("scripts", "", "`FILE` that says how the services misbehave")
+	insecure := f.Bool("callback-insecure", false, "believe any certificate that callbacks are answered with")
+	if err := f.parse(args); err != nil {
+		return err
 	}
 	if *dir == "" || f.NArg() > 0 {
 		return usageError("cloudsim: give --dir DIR, where its keys are put, and perhaps --models DIR, --listen HOST:PORT, --scripts FILE, --callback-insecure")

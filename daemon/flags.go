@@ -1,29 +1,68 @@
 package main
 
 import (
+	"errors"
 	"flag"
+	"fmt"
 	"io"
 	stdlog "log"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/facegate/facegate/daemon/internal/config"
 )
 
-// newFlags returns a flag set that reports its errors through usageError.
-func newFlags(name string) *flag.FlagSet {
+// flags are those of a command.
+type flags struct {
+	*flag.FlagSet
+	form string // what follows the command's name on the command line
+}
+
+// newFlags returns flags to be filled in and parsed.
+func newFlags(name, form string) *flags {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	return f
+	return &flags{f, form}
+}
+
+// parse reads a command line. When asked for help it returns that as an error with
+// the status of success. A flag behind another word would be taken for a file.
+func (f *flags) parse(args []string) error {
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return fail(exitOK, errors.New(f.usage()))
+	case err != nil:
+		return usageError("%s: %v", f.Name(), err)
+	}
+	if i := slices.IndexFunc(f.Args(), func(word string) bool { return strings.HasPrefix(word, "-") }); i >= 0 {
+		return usageError("%s: %s: flags stand before other words", f.Name(), f.Arg(i))
+	}
+	return nil
+}
+
+// usage tells how a command is called, with one line for each flag.
+func (f *flags) usage() string {
+	var b strings.Builder
+	b.WriteString(strings.TrimSpace("usage: facegate " + f.Name() + " " + f.form))
+	f.VisitAll(func(o *flag.Flag) {
+		value, what := flag.UnquoteUsage(o)
+		if o.DefValue != "" && o.DefValue != "false" {
+			what += " (default " + o.DefValue + ")"
+		}
+		fmt.Fprintf(&b, "\n  %-20s %s", strings.TrimSpace("--"+o.Name+" "+value), what)
+	})
+	return b.String()
 }
 
 // configFlag parses a command line that consists of --config FILE.
 func configFlag(name string, args []string) (string, error) {
-	f := newFlags(name)
-	path := f.String("config", "", "")
-	if err := f.Parse(args); err != nil {
-		return "", usageError("%s: %v", name, err)
+	f := newFlags(name, "--config FILE")
+	path := f.String("config", "", "`FILE` with the configuration")
+	if err := f.parse(args); err != nil {
+		return "", err
 	}
 	if *path == "" || f.NArg() > 0 {
 		return "", usageError("%s: give --config FILE and nothing else", name)

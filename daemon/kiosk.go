@@ -54,17 +54,19 @@ type kiosk struct {
 	stop     context.CancelCauseFunc
 }
 
-// assemble opens everything that must be there for the kiosk to start.
+// assemble opens everything that must be there for the kiosk to start. What the
+// configuration can be blamed for has been looked at before; the rest, such as a
+// full disk or a port in use, may be over when the daemon is started again.
 func assemble(ctx context.Context, cfg config.Config, hw *hardware, log *slog.Logger) (*kiosk, error) {
 	k := &kiosk{cfg: cfg, log: log, hw: hw}
 	if err := k.identify(); err != nil {
-		return nil, fail(exitConfig, err)
+		return nil, fail(exitUnavailable, err)
 	}
 	if err := k.openJournal(ctx); err != nil {
-		return nil, fail(exitConfig, err)
+		return nil, fail(exitUnavailable, err)
 	}
 	if err := k.openRest(ctx); err != nil {
-		return nil, fail(exitConfig, errors.Join(err, k.journal.Close()))
+		return nil, fail(exitUnavailable, errors.Join(err, k.journal.Close()))
 	}
 	return k, nil
 }
@@ -303,8 +305,7 @@ func (k *kiosk) buildClient() error {
 	}
 	k.client = &mqtt.Client{
 		Broker: c.Broker, ClientID: c.ClientID, Base: d.Base, Site: d.Site, Device: d.Name,
-		Credentials: mqtt.Credentials{Username: c.Username, PasswordFile: c.PasswordFile, CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile},
-		BootID:      k.clock.BootID, Version: version(),
+		Credentials: credentials(c), BootID: k.clock.BootID, Version: version(),
 		Outbox: k.journal, History: k.journal, Nonces: k.journal,
 		Handler:     &remote{intake: k.intake, uploads: k.uploads, key: key, site: d.Site, device: d.Name},
 		ClockSynced: k.clock.ClockSynced, Last: k.last, Log: k.log,
@@ -313,13 +314,20 @@ func (k *kiosk) buildClient() error {
 		k.client.ClientID = clientID(d.Name)
 	}
 	if c.Broker == "embedded" {
-		k.broker, err = broker.Listen(broker.Config{Listen: c.Embedded.Listen, WebSocket: c.Embedded.WebSocket, UsersFile: c.Embedded.UsersFile}, k.log)
+		k.broker, err = broker.Listen(broker.Config{
+			Listen: c.Embedded.Listen, WebSocket: c.Embedded.WebSocket, UsersFile: c.Embedded.UsersFile,
+			ClientID: k.client.ClientID, Topics: d.Base + "/" + d.Site + "/" + d.Name + "/",
+		}, k.log)
 		if err != nil {
 			return err
 		}
 		k.client.Dial = k.broker.Dial
 	}
 	return k.client.Check()
+}
+
+func credentials(c config.MQTT) mqtt.Credentials {
+	return mqtt.Credentials{Username: c.Username, PasswordFile: c.PasswordFile, CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
 }
 
 // clientID is the same at each start and differs between machines, without
@@ -375,14 +383,21 @@ func (k *kiosk) run(ctx context.Context, stop context.CancelCauseFunc) error {
 	k.log.Info("ready", "camera", k.live.Fault() == nil)
 
 	<-ctx.Done()
-	err := k.end(ctx, inward, outward, silence)
+	end := time.Now().Add(wayOut)
+	err := k.end(ctx, end, inward, outward, silence)
 	hangUp()
-	exchange.wait(lastWords)
+	exchange.wait(until(end, lastWords))
 	return errors.Join(err, k.journal.Close())
 }
 
+// until returns how long a part of the way out may take: at most the given
+// time, and none but a moment once the whole is over.
+func until(end time.Time, most time.Duration) time.Duration {
+	return max(min(most, time.Until(end)), 20*time.Millisecond)
+}
+
 // end is the way out.
-func (k *kiosk) end(ctx context.Context, inward, outward *group, silence func()) error {
+func (k *kiosk) end(ctx context.Context, end time.Time, inward, outward *group, silence func()) error {
 	var errs []error
 	if cause := context.Cause(ctx); !errors.Is(cause, errSignal) && !errors.Is(cause, context.Canceled) {
 		errs = append(errs, cause)
@@ -390,24 +405,26 @@ func (k *kiosk) end(ctx context.Context, inward, outward *group, silence func())
 	if k.hw.door != nil {
 		errs = append(errs, k.hw.door.Lock())
 	}
-	inward.wait(lineEnds)
+	inward.wait(until(end, lineEnds))
 	asked := &group{stop: k.stop}
 	if k.services != nil {
 		asked.start("compare services", k.services.Close)
 	}
-	k.flush()
-	asked.wait(lastWords / 4)
+	k.flush(until(end, lastWords))
+	if !asked.wait(until(end, tidyUp)) {
+		k.log.Warn("compare services not left in order", "hint", "pictures may be left in the bucket, and the end of a call out of the ledger")
+	}
 	silence()
-	outward.wait(lastWords)
+	outward.wait(until(end, lastWords))
 	return errors.Join(errs...)
 }
 
 // flush gives the broker a moment to take what the journal still holds.
-func (k *kiosk) flush() {
+func (k *kiosk) flush(most time.Duration) {
 	if !k.client.Stats().Connected {
 		return
 	}
-	limit := time.Now().Add(lastWords)
+	limit := time.Now().Add(most)
 	for time.Now().Before(limit) {
 		if s, err := k.journal.Stats(context.Background()); err != nil || s.Pending == 0 {
 			return
@@ -472,12 +489,15 @@ func (g *group) start(name string, f func() error) {
 	})
 }
 
-// wait waits for all of them, at most for the given time.
-func (g *group) wait(limit time.Duration) {
+// wait waits for all of them, at most for the given time, and reports whether
+// they have ended.
+func (g *group) wait(limit time.Duration) bool {
 	ended := make(chan struct{})
 	go func() { g.wg.Wait(); close(ended) }()
 	select {
 	case <-ended:
+		return true
 	case <-time.After(limit):
+		return false
 	}
 }

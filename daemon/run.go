@@ -17,11 +17,16 @@ import (
 	"github.com/facegate/facegate/match/picture"
 )
 
-// Bounds of the way out. Together they stay below three seconds.
+// Bounds of the way out.
 const (
+	wayOut    = 2700 * time.Millisecond // for all of it
 	lineEnds  = 1500 * time.Millisecond // for the attempt under way to be journalled
+	tidyUp    = time.Second             // for calls of compare services to be settled, and pictures removed
 	lastWords = 700 * time.Millisecond  // for the broker to be told
 )
+
+// tooLong is when something on the way out must hang: a disk, or a call into C.
+const tooLong = 10 * time.Second
 
 // goMemory is what Go's share of the memory is kept to, in bytes: the largest
 // picture, its file, and as much again as the rest takes. C++ has its own share.
@@ -64,8 +69,8 @@ func runDaemon(ctx context.Context, args []string, _ io.Writer) error {
 	return err
 }
 
-// serve assembles the kiosk and runs it. A second signal ends the program at
-// once.
+// serve assembles the kiosk and runs it. Further signals change nothing: the way
+// out is bounded, and leaving before it is through would leave the door as it is.
 func serve(ctx context.Context, assemble func(context.Context) (*kiosk, error), log *slog.Logger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -75,18 +80,19 @@ func serve(ctx context.Context, assemble func(context.Context) (*kiosk, error), 
 	over := make(chan struct{})
 	defer close(over)
 	go func() {
-		for n := 0; ; n++ {
-			select {
-			case s := <-signals:
-				if n > 0 {
-					os.Exit(exitInternal) // ExecStopPost makes the outputs safe
-				}
-				log.Info("stopping", "signal", s.String())
-				_, _ = sd.SdNotify(false, sd.SdNotifyStopping)
-				stop(errSignal)
-			case <-over:
-				return
-			}
+		select {
+		case s := <-signals:
+			log.Info("stopping", "signal", s.String())
+			_, _ = sd.SdNotify(false, sd.SdNotifyStopping)
+			stop(errSignal)
+		case <-over:
+			return
+		}
+		select {
+		case <-time.After(tooLong):
+			log.Error("not stopped in time") // ExecStopPost makes the outputs safe
+			os.Exit(exitInternal)
+		case <-over:
 		}
 	}()
 	k, err := assemble(ctx)

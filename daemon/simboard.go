@@ -15,11 +15,11 @@ import (
 // runSimBoard runs a simulated board until it is told to stop. It is a
 // process of its own, so that its lines outlive a daemon that is killed.
 func runSimBoard(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("sim-board")
-	socket := f.String("socket", "", "")
-	timeline := f.String("timeline", "", "")
-	if err := f.Parse(args); err != nil {
-		return usageError("sim-board: %v", err)
+	f := newFlags("sim-board", "--socket PATH [--timeline FILE]")
+	socket := f.String("socket", "", "`PATH` to listen on, that of board.socket")
+	timeline := f.String("timeline", "", "`FILE` that each change of a line is added to")
+	if err := f.parse(args); err != nil {
+		return err
 	}
 	if *socket == "" || f.NArg() > 0 {
 		return usageError("sim-board: give --socket PATH and optionally --timeline FILE")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -24,8 +25,8 @@ func facegate(t *testing.T, args ...string) (status int, out, errs string) {
 	return status, o.String(), e.String()
 }
 
-// newFolder returns a folder with an empty models folder, one altered model file and
-// a secret that every user can read.
+// newFolder returns a folder with an empty models folder, one altered model file, a
+// secret that every user can read and one that is good for nothing.
 func newFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,6 +37,7 @@ func newFolder(t *testing.T) string {
 	}
 	write(t, filepath.Join(dir, "altered", "shape_predictor_5_face_landmarks.dat"), "not a model", 0o600)
 	write(t, filepath.Join(dir, "secret"), "x", 0o644)
+	write(t, filepath.Join(dir, "short"), "short\n", 0o600)
 	return dir
 }
 
@@ -67,6 +69,18 @@ func TestWrongConfiguration(t *testing.T) {
 		{"altered model file", "models: {dir: DIR/altered}\n", []string{dir + "/altered/shape_predictor_5_face_landmarks.dat", "facegate models pull"}},
 		{"no secret", "http: {token_file: DIR/none}\n", []string{"http.token_file: " + dir + "/none: no such file (create it or correct the path)"}},
 		{"open secret", "http: {token_file: DIR/secret}\n", []string{"http.token_file: " + dir + "/secret: is a secret that every user can read or change (chmod o= " + dir + "/secret)"}},
+		{"short token", "http: {token_file: DIR/short}\n", []string{path + ":1: http.token_file: " + dir + "/short: a token has 16 to 4096 characters"}},
+		{"no certificate", "http: {listen: '127.0.0.1:8443', cert_file: DIR/short, key_file: DIR/short}\n", []string{path + ":1: http.cert_file, http.key_file: tls: "}},
+		{"no folder for the socket", "http: {listen: 'unix:DIR/none/http.sock'}\n", []string{path + ":1: http.listen: no folder " + dir + "/none (create it"}},
+		{"no folder for data", "data: DIR/short/data\n", []string{path + ":1: data: " + dir + "/short/data: "}},
+		{"no inbox", "sources: {inbox: {enabled: true, dir: DIR/none}}\n", []string{path + ":1: sources.inbox.dir: " + dir + "/none: no such folder (create it, owned by this user)"}},
+		{"short grant key", "door:\n  authorise: host\n  grant_key_file: DIR/short\n", []string{path + ":3: door.grant_key_file: read key " + dir + "/short: key has 5 bytes"}},
+		{"malformed users", "mqtt: {embedded: {users_file: DIR/short}}\n", []string{path + ":1: mqtt.embedded.users_file: " + dir + "/short: line 1: want user:password"}},
+		{"no authority", "mqtt: {broker: 'ssl://example.org:8883', ca_file: DIR/short}\n", []string{path + ":1: mqtt.ca_file: " + dir + "/short holds no PEM certificate"}},
+		{"no such models", "models: {dir: DIR, set: none}\n", []string{path + ":1: models.set: "}},
+		{"several files", "http: {token_file: DIR/short}\ndoor: {authorise: host, grant_key_file: DIR/none}\n", []string{
+			path + ":1: http.token_file: " + dir + "/short: a token has 16", path + ":2: door.grant_key_file: " + dir + "/none: no such file (create it or correct the path)\n",
+		}},
 		{"no pictures", "camera: {driver: replay, replay: [DIR/none]}\n", []string{"camera.replay: " + dir + "/none: no such file"}},
 	} {
 		write(t, path, strings.ReplaceAll(tt.yaml, "DIR", dir), 0o600)
@@ -80,7 +94,36 @@ func TestWrongConfiguration(t *testing.T) {
 					t.Errorf("%s: %s: got %q, want it to say %q", tt.name, command, errs, want)
 				}
 			}
+			for line := range strings.Lines(errs) {
+				if !strings.HasPrefix(line, path+":") || strings.Count(errs, line) > 1 {
+					t.Errorf("%s: %s: line %q does not begin with the file, or is there twice", tt.name, command, line)
+				}
+			}
 		}
+	}
+}
+
+// What is good is not complained of. The folder of the socket is systemd's to make.
+func TestGoodConfiguration(t *testing.T) {
+	dir := newFolder(t)
+	path := filepath.Join(dir, "c.yaml")
+	write(t, filepath.Join(dir, "token"), "0123456789abcdef\n", 0o600)
+	write(t, filepath.Join(dir, "users"), "ann:x\n", 0o600)
+	write(t, path, strings.ReplaceAll(`models: {dir: DIR/empty}
+data: DIR/new/data
+http: {token_file: DIR/token, listen: "unix:/run/facegate-test-none/http.sock"}
+door: {authorise: host, grant_key_file: DIR/token}
+sources: {inbox: {enabled: true, dir: DIR/altered}}
+mqtt: {embedded: {users_file: DIR/users}}
+`, "DIR", dir), 0o600)
+	_, _, errs := facegate(t, "check", "--config", path)
+	for line := range strings.Lines(errs) {
+		if !strings.Contains(line, ": models.dir: ") { // these are the real ones, and not here
+			t.Errorf("complaint: %s", line)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
+		t.Error("check has made the folder of data")
 	}
 }
 
@@ -125,6 +168,21 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--config", "a", "b"}, exitUsage, "", "check: give --config FILE and nothing else"},
 		{[]string{"check", "--conf", "a"}, exitUsage, "", "-conf"},
 		{[]string{"verify", "id.jpg"}, exitUsage, "", "verify: give the ID picture and at least one live picture"},
+		{[]string{"verify", "id.jpg", "live.jpg", "--json"}, exitUsage, "", "verify: --json: flags stand before other words"},
+		{[]string{"verify", "--help"}, exitOK, "usage: facegate verify [--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg ...\n  --config FILE ", ""},
+		{[]string{"safe", "--help"}, exitOK, "usage: facegate safe --config FILE\n  --config FILE        FILE with the configuration\n", ""},
+		{[]string{"run", "-h"}, exitOK, "usage: facegate run --config FILE\n", ""},
+		{[]string{"help", "check"}, exitOK, "usage: facegate check --config FILE\n", ""},
+		{[]string{"version", "--help"}, exitOK, "usage: facegate version\n", ""},
+		{[]string{"models", "--help"}, exitOK, "usage: facegate models list | pull | verify", ""},
+		{[]string{"models", "list", "--help"}, exitOK, "usage: facegate models list\n", ""},
+		{[]string{"models", "pull", "--help"}, exitOK, "usage: facegate models pull [--dir DIR] [--from DIR | --upstream] [SET]\n  --dir DIR ", ""},
+		{[]string{"models", "verify", "--help"}, exitOK, "(default /var/lib/facegate/models)", ""},
+		{[]string{"ledger", "--help"}, exitOK, "usage: facegate ledger [--json] --config FILE\n", ""},
+		{[]string{"sim-board", "--help"}, exitOK, "--timeline FILE", ""},
+		{[]string{"cloudsim", "--help"}, exitOK, "--callback-insecure", ""},
+		{[]string{"models", "pull", "--from", empty, "--upstream"}, exitUsage, "", "models pull: --from and --upstream exclude each other"},
+		{[]string{"models", "list", "--dir", empty}, exitUsage, "", "-dir"},
 		{[]string{"sim-board"}, exitUsage, "", "sim-board: give --socket PATH"},
 		{[]string{"models"}, exitUsage, "", "models: say list, pull or verify"},
 		{[]string{"models", "fetch"}, exitUsage, "", `models: unknown word "fetch"`},
@@ -139,6 +197,31 @@ func TestCommandLine(t *testing.T) {
 		if (out == "") != (tt.out == "") || (errs == "") != (tt.errs == "") {
 			t.Errorf("facegate %q: got output %q and errors %q", tt.args, out, errs)
 		}
+	}
+}
+
+// The help names every command with the flags it cannot do without.
+func TestHelpNamesFlags(t *testing.T) {
+	_, out, _ := facegate(t, "help")
+	for _, want := range []string{
+		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [SET]",
+		"facegate COMMAND --help", "69 unavailable", "78 configuration",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("help does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+// What may be over at the next try has another status than what needs a mended
+// configuration, for systemd does not try again after the latter.
+func TestBoardThatIsNotThere(t *testing.T) {
+	cfg := config.Default()
+	cfg.Board = config.Board{Driver: "sim", Socket: filepath.Join(t.TempDir(), "none.sock")}
+	_, err := openHardware(cfg, slog.New(slog.DiscardHandler))
+	f, ok := errors.AsType[*failure](fail(exitConfig, err))
+	if !ok || f.status != exitUnavailable {
+		t.Errorf("got %v, want status %d", err, exitUnavailable)
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/facegate/facegate/daemon/internal/attempt"
 	"github.com/facegate/facegate/daemon/internal/config"
+	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/daemon/internal/matcher"
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/models"
@@ -24,11 +26,13 @@ const patience = 10 * time.Minute
 // A comparison is what verify reports.
 type comparison struct {
 	Verdict string     `json:"verdict"`          // match, no_match, unsure, unusable
-	Reason  string     `json:"reason,omitempty"` // of unusable
+	Reason  string     `json:"reason,omitempty"` // of unusable: a reason of events, or unreadable
+	Detail  string     `json:"detail,omitempty"` // the same for people
 	File    string     `json:"file,omitempty"`   // the unusable picture
 	Score   *float64   `json:"score,omitempty"`  // the distance that decided
 	Accept  float64    `json:"accept"`
 	Reject  float64    `json:"reject"`
+	ID      *idFace    `json:"id,omitempty"`
 	Live    []liveFace `json:"live,omitempty"`
 	Engine  string     `json:"engine"`
 	Model   string     `json:"model"`
@@ -36,27 +40,39 @@ type comparison struct {
 	LiveMS  float64    `json:"live_ms"`
 }
 
-// A liveFace is one live picture that could be used.
-type liveFace struct {
-	File  string             `json:"file"`
-	Score float64            `json:"score"`
-	Gates map[string]float64 `json:"gates"`
+// An idFace is the picture of the ID that was looked at.
+type idFace struct {
+	File  string `json:"file"`
+	Faces int    `json:"faces"`          // the portrait and others that are large enough to count
+	Size  int    `json:"size,omitempty"` // pixels, the shorter side of the portrait
 }
 
-// An unusable is a picture that gives no template.
-type unusable struct{ file, reason, text string }
+// A liveFace is one live picture that was looked at.
+type liveFace struct {
+	File  string             `json:"file"`
+	Faces int                `json:"faces"`           // of every size
+	Score *float64           `json:"score,omitempty"` // if it could be used
+	Gates map[string]float64 `json:"gates,omitempty"` // of the one face
+}
 
-func (u *unusable) Error() string { return fmt.Sprintf("%s: %s: %s", u.file, u.reason, u.text) }
+// unreadable is the reason of a live picture that cannot be read; events have
+// none, for a camera's pictures are not files.
+const unreadable = "unreadable"
+
+// An unusable is a picture that gives no template.
+type unusable struct{ file, reason, detail string }
+
+func (u *unusable) Error() string { return fmt.Sprintf("%s: %s: %s", u.file, u.reason, u.detail) }
 
 // runVerify compares the face on an ID with one or more live pictures. All
 // must agree, as the frames of an attempt must.
 func runVerify(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("verify")
-	asJSON := f.Bool("json", false, "")
-	path := f.String("config", "", "")
-	dir := f.String("models", "", "")
-	if err := f.Parse(args); err != nil {
-		return usageError("verify: %v", err)
+	f := newFlags("verify", "[--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg ...")
+	asJSON := f.Bool("json", false, "print one JSON object")
+	path := f.String("config", "", "`FILE` with thresholds, gates and the models' folder; else the defaults")
+	dir := f.String("models", "", "`DIR` of the model files, over that of the configuration")
+	if err := f.parse(args); err != nil {
+		return err
 	}
 	if f.NArg() < 2 {
 		return usageError("verify: give the ID picture and at least one live picture")
@@ -103,7 +119,7 @@ func compareFiles(ctx context.Context, engine match.Engine, cfg config.Config, f
 	c := comparison{Accept: cfg.Match.Accept, Reject: cfg.Match.Reject, Engine: model.Engine, Model: model.String()}
 	scores, err := c.compare(ctx, m, files)
 	if u, ok := errors.AsType[*unusable](err); ok {
-		c.Verdict, c.File, c.Reason = "unusable", u.file, u.reason+": "+u.text
+		c.Verdict, c.File, c.Reason, c.Detail = "unusable", u.file, u.reason, u.detail
 		return c, nil
 	}
 	if err != nil {
@@ -117,7 +133,7 @@ func compareFiles(ctx context.Context, engine match.Engine, cfg config.Config, f
 
 func (c *comparison) compare(ctx context.Context, m *matcher.Matcher, files []string) ([]match.Score, error) {
 	began := time.Now()
-	reference, err := idTemplate(ctx, m, files[0])
+	reference, err := c.idTemplate(ctx, m, files[0])
 	if err != nil {
 		return nil, err
 	}
@@ -125,44 +141,62 @@ func (c *comparison) compare(ctx context.Context, m *matcher.Matcher, files []st
 	began = time.Now()
 	var scores []match.Score
 	for _, file := range files[1:] {
-		look, err := liveLook(ctx, m, file)
+		template, err := c.liveTemplate(ctx, m, file)
 		if err != nil {
 			return nil, err
 		}
-		s := m.Score(reference, look.Template)
+		s := m.Score(reference, template)
 		scores = append(scores, s)
-		c.Live = append(c.Live, liveFace{File: file, Score: float64(s), Gates: look.Gates})
+		distance := float64(s)
+		c.Live[len(c.Live)-1].Score = &distance
 	}
 	c.LiveMS = milliseconds(time.Since(began))
 	return scores, nil
 }
 
-func idTemplate(ctx context.Context, m *matcher.Matcher, file string) (match.Template, error) {
+func (c *comparison) idTemplate(ctx context.Context, m *matcher.Matcher, file string) (match.Template, error) {
 	data, err := readPicture(file)
 	if err != nil {
-		return nil, err
+		return nil, &unusable{file, string(event.IDUnreadable), err.Error()}
 	}
-	reference, err := m.Reference(ctx, data)
-	if r, ok := errors.AsType[*attempt.Refusal](err); ok {
+	portrait, err := m.Portrait(ctx, data)
+	r, refused := errors.AsType[*attempt.Refusal](err)
+	if err == nil || refused && r.Reason != event.IDUnreadable {
+		c.ID = &idFace{File: file, Faces: portrait.Faces, Size: min(portrait.Face.Box.Dx(), portrait.Face.Box.Dy())}
+	}
+	if refused {
 		return nil, &unusable{file, string(r.Reason), r.Err.Error()}
 	}
-	return reference.Template, err
+	return portrait.Face.Template, err
 }
 
-func liveLook(ctx context.Context, m *matcher.Matcher, file string) (attempt.Look, error) {
+func (c *comparison) liveTemplate(ctx context.Context, m *matcher.Matcher, file string) (match.Template, error) {
 	data, err := readPicture(file)
 	if err != nil {
-		return attempt.Look{}, err
+		return nil, &unusable{file, unreadable, err.Error()}
 	}
 	img, err := picture.Decode(data)
 	if err != nil {
-		return attempt.Look{}, &unusable{file, "unreadable", err.Error()}
+		return nil, &unusable{file, unreadable, err.Error()}
 	}
-	look, err := m.LookAt(ctx, img)
-	if err == nil && look.Flaw != "" {
-		return look, &unusable{file, string(look.Flaw), fmt.Sprintf("no usable face %v", look.Gates)}
+	sight, err := m.LookAt(ctx, img)
+	if err != nil {
+		return nil, err
 	}
-	return look, err
+	c.Live = append(c.Live, liveFace{File: file, Faces: sight.Faces, Gates: sight.Gates})
+	if sight.Flaw != "" {
+		return nil, &unusable{file, string(sight.Flaw.Reason()), flawed(sight)}
+	}
+	return sight.Template, nil
+}
+
+// flawed says why a live picture cannot be used, with the figures of its face.
+func flawed(s matcher.Sight) string {
+	text := strings.ReplaceAll(string(s.Flaw), "_", " ")
+	if s.Gates == nil {
+		return text
+	}
+	return fmt.Sprintf("%s (size %.0f px, sharpness %.1f, luma %.0f)", text, s.Gates["size"], s.Gates["sharpness"], s.Gates["luma"])
 }
 
 // readPicture reads at most one byte more than a picture may have; the
@@ -170,31 +204,48 @@ func liveLook(ctx context.Context, m *matcher.Matcher, file string) (attempt.Loo
 func readPicture(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, &unusable{file, "unreadable", err.Error()}
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, picture.MaxBytes+1))
-	if err != nil {
-		return nil, &unusable{file, "unreadable", err.Error()}
-	}
-	return data, nil
+	return io.ReadAll(io.LimitReader(f, picture.MaxBytes+1))
 }
 
 func (c comparison) print(out io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(c)
 	}
+	var b strings.Builder
 	if c.Verdict == "unusable" {
-		_, err := fmt.Fprintf(out, "unusable  %s: %s\n", c.File, c.Reason)
-		return err
+		fmt.Fprintf(&b, "unusable  %s: %s: %s\n", c.File, c.Reason, c.Detail)
+	} else {
+		fmt.Fprintf(&b, "%s  distance %.4f (match up to %.2f, no match from %.2f)  engine %s %s  ID %.0f ms, live %.0f ms\n",
+			c.Verdict, *c.Score, c.Accept, c.Reject, c.Engine, c.Model, c.IDMS, c.LiveMS)
 	}
-	_, err := fmt.Fprintf(out, "%s  distance %.4f (match up to %.2f, no match from %.2f)  engine %s %s  ID %.0f ms, live %.0f ms\n",
-		c.Verdict, *c.Score, c.Accept, c.Reject, c.Engine, c.Model, c.IDMS, c.LiveMS)
+	if c.ID != nil {
+		fmt.Fprintf(&b, "  %s  %s\n", c.ID.File, faces(c.ID.Faces, float64(c.ID.Size)))
+	}
 	for _, l := range c.Live {
-		_, lineErr := fmt.Fprintf(out, "  %s  distance %.4f  face %.0f px\n", l.File, l.Score, l.Gates["size"])
-		err = errors.Join(err, lineErr)
+		fmt.Fprintf(&b, "  %s  %s", l.File, faces(l.Faces, l.Gates["size"]))
+		if l.Score != nil {
+			fmt.Fprintf(&b, "  distance %.4f", *l.Score)
+		}
+		b.WriteByte('\n')
 	}
+	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// faces tells how many were seen, and the size of the one that counts in pixels,
+// 0 if there is none.
+func faces(n int, size float64) string {
+	text := fmt.Sprintf("%d faces", n)
+	if n == 1 {
+		text = "1 face"
+	}
+	if size > 0 {
+		text += fmt.Sprintf("  %.0f px", size)
+	}
+	return text
 }
 
 // status is the verdict as an exit status; its error has no text, for the

@@ -144,7 +144,7 @@ func line(l journal.Ledger, provider string) journal.LedgerLine {
 	var sum journal.LedgerLine
 	for _, line := range l.Lines { // more than one if midnight passes
 		if line.Provider == provider {
-			sum.Calls, sum.Failed, sum.Sent = sum.Calls+line.Calls, sum.Failed+line.Failed, sum.Sent+line.Sent
+			sum.Calls, sum.Failed, sum.CutOff, sum.Sent = sum.Calls+line.Calls, sum.Failed+line.Failed, sum.CutOff+line.CutOff, sum.Sent+line.Sent
 		}
 	}
 	return sum
@@ -291,7 +291,7 @@ func TestCloudTrouble(t *testing.T) {
 	d = s.start()
 	decided(t, "after the kill", s.present("faces"), `match ok cloud granted by "mxface" because of ""`)
 	l, text := s.ledger()
-	if got := line(l, "deepidv"); got.Calls != 4 || got.Failed != 4 || line(l, "mxface").Calls != 2 || line(l, "mxface").Failed != 0 || l.Changed != 2 {
+	if got := line(l, "deepidv"); got.Calls != 4 || got.Failed != 3 || got.CutOff != 1 || line(l, "mxface").Calls != 2 || line(l, "mxface").Failed != 0 || l.Changed != 2 {
 		t.Errorf("the ledger has %+v and prints\n%s", l, text)
 	}
 	s.terminate(d)

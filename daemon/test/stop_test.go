@@ -3,7 +3,9 @@
 package test
 
 import (
+	"fmt"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,4 +66,20 @@ func TestStop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestImpatientStop tells the daemon to stop three times over, as a terminal
+// and a supervisor do together, while the door is open.
+func TestImpatientStop(t *testing.T) {
+	s := newSite(t, fmt.Sprintf("pulse: %v", pulse), "pulse: 5s")
+	d := s.start()
+	s.forget()
+	s.drop()
+	if !s.rise("door", patient) {
+		t.Fatal("the door did not open")
+	}
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		must(t, d.cmd.Process.Signal(sig))
+	}
+	s.terminate(d)
 }

@@ -111,7 +111,7 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 type Context struct {
 	AttemptID string
 	Why       Why
-	Local     match.Verdict // what the device alone would have decided
+	Local     string // what the device alone decided: unsure, or error with EngineDown
 }
 
 // Ask asks the providers. It returns before the Deadline is over, counted from

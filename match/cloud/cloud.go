@@ -146,8 +146,8 @@ type Call struct {
 	AttemptID string
 	Provider  string
 	Why       Why
-	Local     match.Verdict // what the device alone would have decided
-	Cost      float64       // units, as configured for the provider
+	Local     string  // what the device alone decided: unsure, or error with EngineDown
+	Cost      float64 // units, as configured for the provider
 }
 
 // An End is how a call ended.

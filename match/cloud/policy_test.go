@@ -81,7 +81,7 @@ type scenario struct {
 	quorum int
 	hedge  time.Duration
 	why    cloud.Why
-	local  match.Verdict
+	local  string
 	does   []behaviour
 	after  []time.Duration
 }
@@ -322,7 +322,7 @@ func TestPolicy(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for _, s := range scenarios(first, all, spares) {
 					for _, s.hedge = range []time.Duration{0, hedge} {
-						s.why, s.local = cloud.Unsure, match.Unsure
+						s.why, s.local = cloud.Unsure, "unsure"
 						s.check(t)
 						s.why = cloud.EngineDown
 						s.check(t)

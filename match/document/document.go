@@ -71,12 +71,12 @@ type Options struct {
 type Portrait struct {
 	Face  match.Face // in the pixels of the given picture, with its template
 	Turns int        // quarter turns clockwise that make the picture upright, 0 to 3
-	Ghost bool       // whether further faces of the same person were seen
+	Faces int        // it and further ones that are large enough to count
 }
 
 // Find finds the portrait in img. The error is [ErrNoFace], [ErrAmbiguous] or
-// a [*TooSmallError] for a picture that cannot be used; any other is the
-// engine's, or the cause of ctx.
+// a [*TooSmallError] for a picture that cannot be used, and the portrait is then
+// as much of one as was found; any other is the engine's, or the cause of ctx.
 //
 // It calls the engine several times: about four times for an upright card
 // that fills the picture, up to some dozens for a large sheet without any face.
@@ -92,19 +92,21 @@ func Find(ctx context.Context, engine match.Engine, img image.Image, o Options) 
 	if err != nil {
 		return Portrait{}, err
 	}
+	portrait := Portrait{Face: main.face, Turns: main.turns, Faces: 1}
 	if main.side() < o.MinFace {
-		return Portrait{}, &TooSmallError{Side: main.side(), Min: o.MinFace}
+		return portrait, &TooSmallError{Side: main.side(), Min: o.MinFace}
 	}
 	rivals, err := f.rivals(ctx, main)
 	if err != nil {
 		return Portrait{}, err
 	}
+	portrait.Faces += len(rivals)
 	for _, rival := range rivals {
 		if !same(engine, o.Policy, main, rival) {
-			return Portrait{}, ErrAmbiguous
+			return portrait, ErrAmbiguous
 		}
 	}
-	return Portrait{Face: main.face, Turns: main.turns, Ghost: len(rivals) > 0}, nil
+	return portrait, nil
 }
 
 // same says whether rival shows the person of main.

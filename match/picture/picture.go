@@ -93,8 +93,7 @@ func Decode(data []byte) (image.Image, error) {
 		return nil, fault(Empty, "picture is empty")
 	}
 	if len(data) > MaxBytes {
-		return nil, fault(TooLarge, "picture has %.1f MiB, at most %d MiB (save it as JPEG or scan at a lower resolution)",
-			float64(len(data))/(1<<20), MaxBytes>>20)
+		return nil, fault(TooLarge, "picture has more than %d MiB (save it as JPEG or scan at a lower resolution)", MaxBytes>>20)
 	}
 	for _, c := range codecs() {
 		if bytes.HasPrefix(data, []byte(c.magic)) {

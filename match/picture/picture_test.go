@@ -196,7 +196,7 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"nothing", nil, picture.Empty, "picture is empty"},
 		{"too many bytes", make([]byte, picture.MaxBytes+1<<20), picture.TooLarge,
-			"picture has 16.0 MiB, at most 15 MiB (save it as JPEG or scan at a lower resolution)"},
+			"picture has more than 15 MiB (save it as JPEG or scan at a lower resolution)"},
 		{"huge JPEG", resized(t, read(t, "baseline.jpg"), 30000, 30000), picture.TooLarge,
 			"picture is 30000x30000 pixels, at most 40 megapixels (scan at a lower resolution)"},
 		{"huge PNG", pngHeader(30000, 30000), picture.TooLarge,

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,13 +191,23 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/v1/attempts/{id}/cancel", methods{http.MethodPost: s.cancelAttempt})
 	mux.Handle("/v1/uploads", methods{http.MethodPost: s.postUpload})
 	mux.Handle("/v1/events", methods{http.MethodGet: s.getEvents})
-	mux.Handle("/healthz", methods{http.MethodGet: alive})
-	mux.Handle("/readyz", methods{http.MethodGet: s.ready})
+	mux.Handle("/healthz", methods{http.MethodGet: alive, http.MethodHead: alive})
+	mux.Handle("/readyz", methods{http.MethodGet: s.ready, http.MethodHead: s.ready})
 	mux.Handle("/metrics", methods{http.MethodGet: s.Metrics.ServeHTTP})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		refuse(notFound, "no such path").write(w)
+	mux.HandleFunc("/", noSuchPath)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would answer a path that is not written plainly with a page that
+		// leads to the plain one.
+		if written := r.URL.EscapedPath(); path.Clean("/"+written) != written {
+			noSuchPath(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
 	})
-	return mux
+}
+
+func noSuchPath(w http.ResponseWriter, _ *http.Request) {
+	refuse(notFound, "no such path").write(w)
 }
 
 func alive(w http.ResponseWriter, _ *http.Request) {

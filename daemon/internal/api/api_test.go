@@ -297,6 +297,11 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: status %d: %s", path, got.status, got.body)
 		}
 	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if got := b.do(t, http.MethodHead, path, "", ""); got.status != http.StatusOK || len(got.body) != 0 {
+			t.Errorf("HEAD %s: status %d, body %q", path, got.status, got.body)
+		}
+	}
 	b.missing = []api.Missing{{Part: "camera", Why: "no frame for 4 s"}}
 	got := b.do(t, http.MethodGet, "/readyz", "", "")
 	want := `{"ready":false,"missing":[{"part":"camera","why":"no frame for 4 s"}]}`
@@ -318,6 +323,9 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		{http.MethodGet, "/", http.StatusNotFound, "not_found"},
 		{http.MethodGet, "/v1/attempts", http.StatusMethodNotAllowed, "method_not_allowed"},
 		{http.MethodDelete, "/healthz", http.StatusMethodNotAllowed, "method_not_allowed"},
+		{http.MethodGet, "//v1/../healthz", http.StatusNotFound, "not_found"},
+		{http.MethodGet, "/v1/./events", http.StatusNotFound, "not_found"},
+		{http.MethodGet, "/healthz/", http.StatusNotFound, "not_found"},
 		{http.MethodGet, "/v1/attempts/none", http.StatusNotFound, "not_found"},
 	}
 	for _, tt := range tests {

@@ -34,28 +34,79 @@ type Listener struct {
 // this machine reach any address but loopback, so those need a certificate and
 // a token; on loopback and a socket both are a choice. Errors name the key.
 func Listen(ctx context.Context, cfg config.HTTP) (*Listener, error) {
-	l := &Listener{}
-	if cfg.TokenFile != "" {
-		token, err := readToken(cfg.TokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("http.token_file: %w", err)
-		}
-		digest := sha256.Sum256([]byte(token))
-		l.token = &digest
+	digest, pair, err := readFiles(cfg)
+	if err != nil {
+		return nil, err
 	}
-	var err error
+	l := &Listener{token: digest}
 	switch path, unix := strings.CutPrefix(cfg.Listen, "unix:"); {
 	case unix && cfg.CertFile != "":
 		err = errors.New("a socket takes no http.cert_file (remove it, or listen on host:port)")
 	case unix:
 		l.Listener, err = listenUnix(ctx, path)
 	default:
-		err = l.listenTCP(ctx, cfg)
+		err = l.listenTCP(ctx, cfg, pair)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("http.listen: %s: %w", cfg.Listen, err)
 	}
 	return l, nil
+}
+
+// Check says what [Listen] would find wrong with the files and the folder that
+// cfg names, each line under its key. A folder directly below /run may be missing:
+// systemd makes it when it starts the daemon.
+func Check(cfg config.HTTP) error {
+	_, _, err := readFiles(cfg)
+	path, unix := strings.CutPrefix(cfg.Listen, "unix:")
+	if !unix {
+		return err
+	}
+	folder := filepath.Dir(path)
+	if _, missing := os.Stat(folder); errors.Is(missing, fs.ErrNotExist) && filepath.Dir(folder) == "/run" {
+		return err
+	}
+	if folderErr := checkFolder(folder); folderErr != nil {
+		err = errors.Join(err, fmt.Errorf("http.listen: %w", folderErr))
+	}
+	return err
+}
+
+// checkFolder says why a socket cannot be made in a folder.
+func checkFolder(folder string) error {
+	const writeAndSearch = 3 // W_OK|X_OK of unistd.h
+	info, err := os.Stat(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no folder %s (create it, or let systemd with RuntimeDirectory=)", folder)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder (correct the path)", folder)
+	case syscall.Access(folder, writeAndSearch) != nil:
+		return fmt.Errorf("%s: this user may not make a socket there (chown or chmod it)", folder)
+	}
+	return nil
+}
+
+// readFiles reads the token and the certificate, nil where there is none.
+func readFiles(cfg config.HTTP) (token *[sha256.Size]byte, pair *tls.Certificate, err error) {
+	if cfg.TokenFile != "" {
+		text, tokenErr := readToken(cfg.TokenFile)
+		if tokenErr != nil {
+			err = fmt.Errorf("http.token_file: %w", tokenErr)
+		}
+		digest := sha256.Sum256([]byte(text))
+		token = &digest
+	}
+	if cfg.CertFile != "" {
+		loaded, pairErr := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+		if pairErr != nil {
+			err = errors.Join(err, fmt.Errorf("http.cert_file, http.key_file: %w", pairErr))
+		}
+		pair = &loaded
+	}
+	return token, pair, err
 }
 
 // readToken reads a token of printable characters, a line break at the end
@@ -80,7 +131,7 @@ func readToken(path string) (string, error) {
 	return token, nil
 }
 
-func (l *Listener) listenTCP(ctx context.Context, cfg config.HTTP) error {
+func (l *Listener) listenTCP(ctx context.Context, cfg config.HTTP, pair *tls.Certificate) error {
 	// The address that was looked at is the one that is listened on.
 	addr, err := net.ResolveTCPAddr("tcp", cfg.Listen)
 	if err != nil {
@@ -90,19 +141,13 @@ func (l *Listener) listenTCP(ctx context.Context, cfg config.HTTP) error {
 	if !l.loopback && (l.token == nil || cfg.CertFile == "" || cfg.KeyFile == "") {
 		return errors.New("others can reach this address: it needs http.cert_file, http.key_file and http.token_file (or listen on 127.0.0.1 or unix:/path)")
 	}
-	var pair tls.Certificate
-	if cfg.CertFile != "" {
-		if pair, err = tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile); err != nil {
-			return fmt.Errorf("load http.cert_file and http.key_file: %w", err)
-		}
-	}
 	var open net.ListenConfig
 	if l.Listener, err = open.Listen(ctx, "tcp", addr.String()); err != nil {
 		return err
 	}
-	if cfg.CertFile != "" {
+	if pair != nil {
 		l.Listener = tls.NewListener(l.Listener, &tls.Config{
-			Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+			Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 		})
 	}
 	return nil
@@ -111,8 +156,8 @@ func (l *Listener) listenTCP(ctx context.Context, cfg config.HTTP) error {
 // listenUnix opens a socket for the daemon's user and group. Before, it
 // removes one that a killed daemon left behind.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("no folder %s (create it, or let systemd with RuntimeDirectory=)", filepath.Dir(path))
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
 	if err := removeStale(path); err != nil {
 		return nil, err

@@ -156,8 +156,8 @@ type Panel interface {
 type Case struct {
 	AttemptID string
 	Why       cloud.Why
-	Local     match.Verdict // what the device alone would decide
-	Live, ID  []byte        // JPEG
+	Local     event.Decision // what the device alone decided
+	Live, ID  []byte         // JPEG
 	Frame     capture.Frame
 	Photo     []byte
 }

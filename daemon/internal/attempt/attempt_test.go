@@ -438,3 +438,36 @@ func TestLockoutSurvivesAClockStep(t *testing.T) {
 		}
 	})
 }
+
+// A lamp that says "come in" before a door that stays shut is a lie.
+func TestWhatALampSaysOfAMatch(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		set     func(*bench)
+		request attempt.Request
+		want    attempt.Phase
+	}{
+		{"door opens", func(*bench) {}, opener(), attempt.Granted},
+		{"source may not open", func(*bench) {}, attempt.Request{Source: "http"}, attempt.Denied},
+		{"nobody agrees", func(b *bench) { b.line.Authorise = attempt.ByHost }, opener(), attempt.Denied},
+		{"no door wired", func(b *bench) { b.line.Door = nil }, opener(), attempt.Granted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				tt.set(b)
+				b.start(t)
+				if e := b.attempt(t, tt.request); e.Decision != event.DecisionMatch {
+					t.Fatalf("decision %s", e.Decision)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				if !slices.Contains(b.phases, tt.want) || tt.want == attempt.Denied && slices.Contains(b.phases, attempt.Granted) {
+					t.Errorf("phases %v, want %s", b.phases, tt.want)
+				}
+			})
+		})
+	}
+}

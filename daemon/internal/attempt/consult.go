@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/facegate/facegate/daemon/internal/event"
@@ -18,7 +19,10 @@ func (a *run) consult(work context.Context, c Case) bool {
 		return false
 	}
 	whole := a.ShowsWhole
+	c.Local = a.out.Decision
 	switch {
+	case a.out.Decision == event.DecisionUnsure && a.contradicted():
+		return false
 	case a.out.Decision == event.DecisionUnsure:
 		c.Why, c.Photo = cloud.Unsure, nil
 	case a.out.Reason == event.EngineFault && a.EngineDown:
@@ -51,6 +55,13 @@ func (a *run) consult(work context.Context, c Case) bool {
 	a.out.Route = "cloud"
 	a.accept(r)
 	return true
+}
+
+// contradicted reports whether one frame alone would have matched and another
+// would not have: then different people stood there, or one held up a picture,
+// and no single frame may decide.
+func (a *run) contradicted() bool {
+	return slices.Min(a.out.Scores) <= a.out.Accept && slices.Max(a.out.Scores) >= a.out.Reject
 }
 
 // agreed reports whether the faces, or the whole pictures, may be shown.

@@ -65,6 +65,7 @@ func TestConsultation(t *testing.T) {
 		{"whole pictures with consent to faces", func(b *bench, s *services) { unsure(b, s); b.line.ShowsWhole = true }, answer(match.Match, 0), agreed, event.DecisionUnsure, event.UnsureNoCloud, "local", "consent", 0, 0},
 		{"whole pictures with consent", func(b *bench, s *services) { unsure(b, s); b.line.ShowsWhole = true }, answer(match.Match, 0), both, event.DecisionMatch, event.OK, "cloud", "", 1, 1},
 		{"consent assumed", func(b *bench, s *services) { unsure(b, s); b.line.Assumed = attempt.Consent{Faces: true} }, answer(match.Match, 0), attempt.Consent{}, event.DecisionMatch, event.OK, "cloud", "", 1, 1},
+		{"different people in turn", func(b *bench, _ *services) { b.matcher.scores = []match.Score{0.9, 0.1, 0.9} }, answer(match.Match, 0), both, event.DecisionUnsure, event.UnsureNoCloud, "local", "", 0, 0},
 		{"sure of a match", func(*bench, *services) {}, answer(match.NoMatch, 0), both, event.DecisionMatch, event.OK, "local", "", 0, 1},
 		{"sure of no match", func(b *bench, _ *services) { b.matcher.scores = []match.Score{0.9} }, answer(match.Match, 0), both, event.DecisionNoMatch, event.BelowThreshold, "local", "", 0, 0},
 		{"nobody there", func(b *bench, _ *services) { b.matcher.flaws = []attempt.Flaw{attempt.NoFace} }, answer(match.Match, 0), both, event.DecisionError, event.NoFaceLive, "local", "", 0, 0},
@@ -115,14 +116,14 @@ func TestConsultation(t *testing.T) {
 	}
 }
 
-// When unsure, the faces are shown, of all frames the sharpest; whole pictures
-// only when the engine cannot cut them out.
+// When unsure, the faces are shown, of all frames that which is least alike;
+// whole pictures only when the engine cannot cut them out.
 func TestWhatServicesAreShown(t *testing.T) {
 	for _, down := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			b, s := newBench(t), &services{}
 			b.line.Cloud, b.line.EngineDown = s, true
-			b.matcher.scores = []match.Score{0.5}
+			b.matcher.scores = []match.Score{0.5, 0.51, 0.5}
 			if down {
 				b.matcher.look = errFake
 			}
@@ -134,7 +135,7 @@ func TestWhatServicesAreShown(t *testing.T) {
 				t.Fatalf("asked %d times", len(s.asked))
 			}
 			c := s.asked[0]
-			faces := string(c.Live) == "live crop 9" && string(c.ID) == "id crop"
+			faces := string(c.Live) == "live crop 7" && string(c.ID) == "id crop"
 			whole := c.Frame.Seq > 0 && string(c.Photo) == string(opener().Picture)
 			if down && (c.Live != nil || c.ID != nil || !whole || c.Why != cloud.EngineDown) {
 				t.Errorf("engine down: shown %+v", c)
@@ -159,6 +160,34 @@ func TestCloudMismatchesLockOut(t *testing.T) {
 		}
 		if e := b.attempt(t, r); e.Reason != event.Lockout {
 			t.Errorf("after %d mismatches: %s, want lockout", b.line.Lockout.After, e.Reason)
+		}
+	})
+}
+
+// Cancelling while services are asked does not undo that the ID failed here.
+func TestCancelledConsultationsCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.line.Cloud, b.line.Assumed = &services{takes: time.Second}, attempt.Consent{Faces: true}
+		b.matcher.scores = []match.Score{0.5}
+		b.start(t)
+		r := opener()
+		r.SubjectRef = "card-7"
+		for range b.line.Lockout.After {
+			ticket, err := b.line.Start(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(800 * time.Millisecond)
+			if err := b.line.Cancel(t.Context(), ticket.ID); err != nil {
+				t.Fatal(err)
+			}
+			if e := <-ticket.Done; e.Reason != event.Cancelled || e.Cloud == nil {
+				t.Fatalf("got %s, want cancelled while services were asked", e.Reason)
+			}
+		}
+		if e := b.attempt(t, r); e.Reason != event.Lockout {
+			t.Errorf("after %d cancelled failures: %s, want lockout", b.line.Lockout.After, e.Reason)
 		}
 	})
 }

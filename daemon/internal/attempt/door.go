@@ -99,7 +99,7 @@ func (a *run) conclude(ctx context.Context) (recorded, opens bool) {
 	}
 	a.Log.Info("attempt ended", "attempt", a.id, "decision", a.out.Decision, "reason", a.out.Reason, "access", a.out.Access, "source", a.Source)
 	opens = a.out.Access == event.Granted
-	phase := phaseOf(a.out)
+	phase := phaseOf(a.out, a.Door != nil)
 	a.done <- e
 	if !opens {
 		a.Phase(phase)
@@ -212,8 +212,9 @@ func (a *run) append(ctx context.Context, e event.Event) (event.Event, error) {
 	return e, err
 }
 
-// phaseOf says which lamp an outcome lights.
-func phaseOf(out event.Attempt) Phase {
+// phaseOf says which lamp an outcome lights. Where there is a door, nobody is
+// told that it is open while it is not.
+func phaseOf(out event.Attempt, door bool) Phase {
 	switch out.Reason {
 	case event.CameraFault, event.EngineFault, event.JournalFault:
 		return Failed
@@ -222,10 +223,12 @@ func phaseOf(out event.Attempt) Phase {
 	case event.Cancelled, event.Interrupted:
 		return Idle
 	}
-	switch out.Decision {
-	case event.DecisionMatch:
+	switch {
+	case out.Access == event.Granted:
 		return Granted
-	case event.DecisionNoMatch:
+	case out.Decision == event.DecisionMatch && !door:
+		return Granted
+	case out.Decision == event.DecisionMatch, out.Decision == event.DecisionNoMatch:
 		return Denied
 	}
 	return Attention

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/facegate/facegate/capture"
@@ -58,19 +59,27 @@ func (a *run) decide(ctx context.Context) {
 		a.end(event.DecisionError, event.Lockout)
 		return
 	}
-	if a.compare(ctx) {
-		a.Lockout.Note(ctx, a.key(), a.out.Decision, time.Now())
+	if counts := a.compare(ctx); counts != "" {
+		a.Lockout.Note(ctx, a.key(), counts, time.Now())
 	}
 }
 
-// compare comes to a decision within the attempt's time, and reports whether
-// faces were compared.
-func (a *run) compare(ctx context.Context) bool {
+// compare comes to a decision within the attempt's time. It returns what counts
+// toward lockout, empty if no faces were compared: the decision, or the device's
+// own if somebody cancelled while others were asked, which must not be a way to
+// have the failure forgotten.
+func (a *run) compare(ctx context.Context) event.Decision {
 	work, cancel := a.bounded(ctx)
 	defer cancel()
 	c := Case{AttemptID: a.id}
-	compared := a.alone(work, &c)
-	return a.consult(work, c) || compared
+	var counts event.Decision
+	if a.alone(work, &c) {
+		counts = a.out.Decision
+	}
+	if a.consult(work, c) {
+		counts = a.out.Decision
+	}
+	return counts
 }
 
 // alone is what the device does without anybody's help. It keeps in c what a
@@ -166,11 +175,11 @@ func (a *run) reference(work context.Context) (Reference, bool) {
 
 // probe compares live frames with the reference until enough probes have
 // been compared. The number is fixed before the first: a person does not get
-// more draws by staying longer. The sharpest is kept in c.
+// more draws by staying longer. The one that is least alike is kept in c, so
+// that a compare service, too, has to be convinced by all of them.
 func (a *run) probe(work context.Context, reference match.Template, c *Case) ([]match.Score, bool) {
 	defer a.stage("probes", time.Now())
 	var scores []match.Score
-	var sharpest float64
 	flaws := map[Flaw]int{}
 	after := a.started
 	a.hint(LookAtCamera)
@@ -192,10 +201,11 @@ func (a *run) probe(work context.Context, reference match.Template, c *Case) ([]
 			a.hint(look.Flaw.hint())
 			continue
 		}
-		scores = append(scores, a.Matcher.Score(reference, look.Template))
-		if sharpness := look.Gates["sharpness"]; c.Live == nil || sharpness > sharpest {
-			c.Live, sharpest = look.Picture, sharpness
+		score := a.Matcher.Score(reference, look.Template)
+		if len(scores) == 0 || score > slices.Max(scores) {
+			c.Live = look.Picture
 		}
+		scores = append(scores, score)
 		after = f.Time.Add(a.Spacing)
 	}
 	return scores, true
@@ -250,8 +260,8 @@ func (f Flaw) hint() Hint {
 	return LookAtCamera
 }
 
-// reason returns what a deadline means when a flaw stood in the way.
-func (f Flaw) reason() event.Reason {
+// Reason returns what a deadline means when a flaw stood in the way.
+func (f Flaw) Reason() event.Reason {
 	switch f {
 	case ManyFaces:
 		return event.MultiFaceLive
@@ -274,7 +284,7 @@ func (a *run) unfinished(work context.Context, err error, flaws map[Flaw]int, pr
 		a.Log.Warn("attempt without camera", "attempt", a.id, "err", err)
 		a.end(event.DecisionError, event.CameraFault)
 	case errors.Is(context.Cause(work), errDeadline) && probes == 0 && len(flaws) > 0:
-		a.end(event.DecisionError, commonest(flaws).reason())
+		a.end(event.DecisionError, commonest(flaws).Reason())
 	default:
 		a.interrupted(work, err)
 	}

@@ -36,6 +36,21 @@ type Config struct {
 	Listen    string // host:port
 	WebSocket string // host:port of MQTT over WebSocket; empty: none
 	UsersFile string // lines of user:password; empty: anyone, on loopback only
+
+	// ClientID is the id of the client behind Dial. Nobody else gets it: a
+	// second client of the same id throws the first one out.
+	ClientID string
+	// Topics is what that client's topics begin with, with the slash at the end.
+	// Everybody else may then publish commands, below Topics+"cmd/", and nothing
+	// else. Empty: whatever they like.
+	Topics string
+}
+
+// CheckUsers says what [Listen] would find wrong with a users file, under its
+// key.
+func CheckUsers(path string) error {
+	_, err := loadUsers(path)
+	return err
 }
 
 // An Embedded is a broker in this process. Use [Listen] to make one.
@@ -70,7 +85,7 @@ func Listen(c Config, log *slog.Logger) (*Embedded, error) {
 		}
 		e.ws.upgrade = &upgrader{open: users == nil}
 	}
-	if e.server, err = e.assemble(users); err != nil {
+	if e.server, err = e.assemble(&access{users: users, trusted: e.own.id, clientID: c.ClientID, topics: c.Topics}); err != nil {
 		return nil, errors.Join(err, e.closeSockets())
 	}
 	return e, nil
@@ -99,7 +114,7 @@ func needLoopback(key, address string) error {
 	return fmt.Errorf("%s: %s can be reached by others, and anyone may log in (set mqtt.embedded.users_file, or listen on 127.0.0.1)", key, address)
 }
 
-func (e *Embedded) assemble(users accounts) (*mochi.Server, error) {
+func (e *Embedded) assemble(a *access) (*mochi.Server, error) {
 	limits := mochi.NewDefaultServerCapabilities()
 	limits.MaximumClients = 3 * maxConns
 	limits.MaximumPacketSize = maxPacket
@@ -111,7 +126,7 @@ func (e *Embedded) assemble(users accounts) (*mochi.Server, error) {
 		Logger:                 slog.New(&discreet{next: e.log.Handler()}),
 		SysTopicResendInterval: 60,
 	})
-	if err := server.AddHook(&access{users: users, trusted: e.own.id}, nil); err != nil {
+	if err := server.AddHook(a, nil); err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
 	for _, l := range e.listeners() {

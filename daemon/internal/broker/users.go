@@ -61,8 +61,10 @@ func parseUsers(text string) (accounts, error) {
 // access decides who may connect and publish.
 type access struct {
 	mochi.HookBase
-	users   accounts
-	trusted string // the listener that needs no password
+	users    accounts
+	trusted  string // the listener that needs no password
+	clientID string // of the one client there; empty: any
+	topics   string // what its topics begin with; empty: anything
 }
 
 // ID implements mochi.Hook.
@@ -73,15 +75,28 @@ func (a *access) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck}, b) >= 0
 }
 
-// OnConnect implements mochi.Hook. It turns MQTT 5 away: for the receive
-// maximum that such a client may set, the library takes a read lock twice,
-// which can stop that client's publishers for good.
+// OnConnect implements mochi.Hook. It turns away:
+//
+//   - MQTT 5: for the receive maximum that such a client may set, the library
+//     takes a read lock twice, which can stop that client's publishers for good;
+//   - one that takes the id of the daemon's own client, which it would push off;
+//   - one whose will it may not publish: the library asks nobody when it does.
 func (a *access) OnConnect(cl *mochi.Client, pk packets.Packet) error {
-	if pk.ProtocolVersion < 5 {
-		return nil
+	switch {
+	case pk.ProtocolVersion >= 5:
+		return refuse(cl, packets.ErrUnsupportedProtocolVersion.Code, "MQTT 5 is not offered, use 3.1.1")
+	case a.clientID != "" && cl.ID == a.clientID && cl.Net.Listener != a.trusted:
+		return refuse(cl, packets.Err3ClientIdentifierNotValid.Code, "this client id is the daemon's own, choose another")
+	case pk.Connect.WillFlag && !a.mayPublish(cl, pk.Connect.WillTopic):
+		return refuse(cl, packets.Err3NotAuthorized.Code, "a will on a topic that this client may not publish to")
 	}
-	refusal := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: packets.ErrUnsupportedProtocolVersion.Code}
-	return errors.Join(errors.New("MQTT 5 is not offered, use 3.1.1"), cl.WritePacket(refusal))
+	return nil
+}
+
+// refuse tells a client that it may not connect, and returns why.
+func refuse(cl *mochi.Client, code byte, why string) error {
+	answer := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: code}
+	return errors.Join(errors.New(why), cl.WritePacket(answer))
 }
 
 // OnConnectAuthenticate implements mochi.Hook.
@@ -94,8 +109,19 @@ func (a *access) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && known
 }
 
-// OnACLCheck implements mochi.Hook. Every user may read and write everything
-// but the broker's own figures.
-func (a *access) OnACLCheck(_ *mochi.Client, topic string, write bool) bool {
-	return !write || !strings.HasPrefix(topic, "$")
+// OnACLCheck implements mochi.Hook. Every user may read everything.
+func (a *access) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
+	return !write || a.mayPublish(cl, topic)
+}
+
+// mayPublish keeps the broker's own figures to itself, and the daemon's topics
+// to the daemon: whoever could publish an outcome could forge one.
+func (a *access) mayPublish(cl *mochi.Client, topic string) bool {
+	switch {
+	case strings.HasPrefix(topic, "$"):
+		return false
+	case cl.Net.Listener == a.trusted || a.topics == "":
+		return true
+	}
+	return strings.HasPrefix(topic, a.topics+"cmd/")
 }

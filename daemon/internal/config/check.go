@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +39,31 @@ func Check(cfg Config) Problems {
 		}
 	}
 	return sorted(problems)
+}
+
+// Extend returns problems and what err says, in the order of lines. Each line of
+// err begins with a key, or with two that are joined by a comma, and a colon.
+// Left out are those about keys that have a problem already, for it would be the
+// same one in other words.
+func (c Config) Extend(problems Problems, err error) Problems {
+	if err == nil {
+		return problems
+	}
+	all := slices.Clone(problems)
+	for line := range strings.Lines(err.Error()) {
+		keys, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		told := slices.ContainsFunc(strings.Split(keys, ", "), func(key string) bool {
+			return slices.ContainsFunc(problems, func(p Problem) bool { return p.Key == key })
+		})
+		if told {
+			continue
+		}
+		first, _, _ := strings.Cut(keys, ", ")
+		p := c.source.problem(first, "%s", text)
+		p.Key = keys
+		all = append(all, p)
+	}
+	return sorted(all)
 }
 
 // A replay is the recorded pictures of one camera.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,6 +45,25 @@ c.yaml:11: door.grant_key_file: %[1]s/empty: is empty (write what belongs in it,
 c.yaml:14: camera.replay: %[1]s/walk.mjpeg: no such file (create it or correct the path)`, dir)
 	if diff := cmp.Diff(want, config.Check(cfg).Error()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestExtend(t *testing.T) {
+	cfg, err := config.Parse("c.yaml", []byte("http:\n  cert_file: /c\n  key_file: /k\n  listen: 127.0.0.1:1\ndata: /d\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := config.Problems{{File: "c.yaml", Line: 5, Key: "data", Text: "told"}}
+	more := errors.New("http.listen: bad: worse\nhttp.cert_file, http.key_file: one of a pair\ndata: told again\nmodels.dir: no line")
+	want := `c.yaml: models.dir: no line
+c.yaml:2: http.cert_file, http.key_file: one of a pair
+c.yaml:4: http.listen: bad: worse
+c.yaml:5: data: told`
+	if diff := cmp.Diff(want, cfg.Extend(told, more).Error()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := cfg.Extend(told, nil); len(got) != 1 {
+		t.Errorf("nothing added: got %v", got)
 	}
 }
 

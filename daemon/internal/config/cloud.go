@@ -111,7 +111,7 @@ func defaultCloud() Cloud {
 	return Cloud{
 		Consent: "none", Send: "faces", Margin: 0.5, EngineDown: "error", Deadline: 3 * time.Second, Quorum: 1,
 		Breaker:     Breaker{Failures: 5, Open: 30 * time.Second},
-		DeepIDV:     DeepIDV{Service: usual(80, 40), BaseURL: "https://api.deepidv.com", Send: "multipart"},
+		DeepIDV:     DeepIDV{Service: usual(99, 80), BaseURL: "https://api.deepidv.com", Send: "multipart"},
 		Rekognition: Rekognition{Service: usual(99, 80), Attempts: 1},
 		MXFace:      MXFace{Service: usual(1, 0), BaseURL: "https://faceapi.mxface.ai", Version: "v3"},
 		ARGOS:       ARGOS{Service: usual(95, 50), BaseURL: "https://idverify-api.argosidentity.com"},
@@ -151,12 +151,17 @@ func (c *checker) cloud() {
 	if v.Send == "whole" && v.Consent == "faces" {
 		c.fail("cloud.consent", "faces does not cover cloud.send: whole: set whole, or none so that attempts say it")
 	}
-	within(c, "cloud.margin", v.Margin, 0.2, 3)
+	within(c, "cloud.margin", v.Margin, 0.2, 1)
 	within(c, "cloud.deadline", v.Deadline, 200*time.Millisecond, 30*time.Second)
 	within(c, "cloud.hedge", v.Hedge, 0, v.Deadline)
 	within(c, "cloud.quorum", v.Quorum, 1, 2)
 	if v.Quorum == 2 && len(v.Providers) < 2 {
 		c.fail("cloud.quorum", "2 providers must agree, but cloud.providers has %d", len(v.Providers))
+	}
+	for _, name := range v.Providers {
+		if (v.Send == "whole" || v.EngineDown == "cloud") && v.manyFaces(name) {
+			c.fail("cloud."+name, "id_as_source and compare_all_faces can't be had with whole pictures (cloud.send: whole, cloud.engine_down: cloud): a sheet full of portraits would match more people")
+		}
 	}
 	if len(v.Providers) == 0 && v.EngineDown == "cloud" {
 		c.fail("cloud.engine_down", "cloud needs a provider in cloud.providers")
@@ -171,6 +176,22 @@ func (c *checker) cloud() {
 		c.service(name, v.Service(name))
 	}
 	c.services()
+}
+
+// manyFaces says whether the provider of that name would compare every face of
+// the live picture with the ID, or of the ID with the live face.
+func (c Cloud) manyFaces(name string) bool {
+	switch name {
+	case "deepidv":
+		return c.DeepIDV.IDAsSource
+	case "rekognition":
+		return c.Rekognition.IDAsSource
+	case "mxface":
+		return c.MXFace.IDAsSource || c.MXFace.CompareAllFaces
+	case "argos":
+		return c.ARGOS.IDAsSource
+	}
+	return false
 }
 
 // scale is the highest score of the provider of that name.

@@ -67,7 +67,7 @@ func openFolder(path string) (*folder, error) {
 }
 
 func barred(path string) error {
-	return fmt.Errorf("%s: this user may not read and remove files there (chown or chmod it)", path)
+	return fmt.Errorf("%s: this user may not read and remove files there (chown or chmod it; if only systemd's sandbox forbids it, add ReadWritePaths= to the unit)", path)
 }
 
 // watch asks the kernel for notices.

@@ -83,6 +83,16 @@ func Open(p Parts) (*Inbox, error) {
 	return &Inbox{Parts: p, folder: f}, nil
 }
 
+// Check says what [Open] would find wrong with a folder. It watches nothing.
+func Check(dir string) error {
+	f, err := openFolder(dir)
+	if err != nil {
+		return fmt.Errorf("sources.inbox.dir: %w", err)
+	}
+	f.close()
+	return nil
+}
+
 // Fault returns why the folder cannot be watched at present, or nil. It may be
 // called from any goroutine.
 func (b *Inbox) Fault() error {

@@ -45,7 +45,7 @@ func explain(path, op string, err error) error {
 
 // damaged returns the error for a file that can't be used.
 func damaged(path, why string) error {
-	return fmt.Errorf("journal %s: %w: %s (move it and its -wal file away to begin a new journal, or put a copy back)", path, ErrDamaged, why)
+	return fmt.Errorf("journal %s: %w: %s (move it and its -wal file away to begin a new journal; an old copy would give numbers out again that consumers know)", path, ErrDamaged, why)
 }
 
 // isDuplicate reports whether err is a broken uniqueness.

@@ -160,6 +160,9 @@ func syncFile(path string) error {
 func lock(path string) (*os.File, error) {
 	side := path + ".lock"
 	f, err := os.OpenFile(side, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("journal %s: lock: %w (give the folder and what is in it to the user that runs facegate)", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: lock: %w", path, err)
 	}
@@ -199,16 +202,21 @@ func checkHeader(path string) error {
 	return nil
 }
 
-// checkVersion brings an older journal up to date and refuses one that this
-// program does not know how to keep.
-func (j *Journal) checkVersion(ctx context.Context) error {
+// version returns the format of the file. One that this program does not know
+// how to keep is refused.
+func (j *Journal) version(ctx context.Context) (int, error) {
 	var version int
 	if err := j.writer.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return explain(j.opts.Path, "open", err)
+		return 0, explain(j.opts.Path, "open", err)
 	}
 	if version > schemaVersion {
-		return fmt.Errorf("journal %s: %w (it has format %d, this program knows %d: update facegate)", j.opts.Path, ErrNewer, version, schemaVersion)
+		return 0, fmt.Errorf("journal %s: %w (it has format %d, this program knows %d: update facegate)", j.opts.Path, ErrNewer, version, schemaVersion)
 	}
+	return version, nil
+}
+
+// migrate brings an older journal up to date.
+func (j *Journal) migrate(ctx context.Context, version int) error {
 	if version >= ledgerVersion {
 		return nil
 	}

@@ -85,6 +85,27 @@ func TestDamagedFilesAreRefusedAndKept(t *testing.T) {
 	}
 }
 
+// What was wrong: a journal of the first format was changed before it was
+// checked.
+func TestADamagedOlderFileIsNotBroughtUpToDate(t *testing.T) {
+	o := filled(t)
+	statement(t, o.Path, "DROP TABLE calls; DROP TABLE spent; UPDATE state SET clean = 0; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)")
+	b, err := os.ReadFile(o.Path)
+	must(t, err)
+	at := bytes.Index(b, []byte(eventtest.AttemptID(20))) // within a page of events
+	from := at - at%4096
+	copy(b[from:], bytes.Repeat([]byte{0xA5}, 4096))
+	must(t, os.WriteFile(o.Path, b, 0o600))
+
+	_, err = journal.Open(t.Context(), o)
+	wantErr(t, "open", err, journal.ErrDamaged)
+	after, err := os.ReadFile(o.Path)
+	must(t, err)
+	if !bytes.Equal(after, b) {
+		t.Error("the damaged file was changed")
+	}
+}
+
 func TestMissingState(t *testing.T) {
 	o := filled(t)
 	statement(t, o.Path, "DELETE FROM state")

@@ -125,12 +125,13 @@ func (j *Journal) open(ctx context.Context) error {
 
 // begin reads the state and marks the journal as open.
 func (j *Journal) begin(ctx context.Context) error {
-	if err := j.checkVersion(ctx); err != nil {
+	version, err := j.version(ctx)
+	if err != nil {
 		return err
 	}
 	var clean bool
 	var last int64
-	err := j.writer.QueryRowContext(ctx, "SELECT journal_id, last_seq, clean FROM state").Scan(&j.id, &last, &clean)
+	err = j.writer.QueryRowContext(ctx, "SELECT journal_id, last_seq, clean FROM state").Scan(&j.id, &last, &clean)
 	if errors.Is(err, sql.ErrNoRows) {
 		return damaged(j.opts.Path, "it has lost its state")
 	}
@@ -141,6 +142,9 @@ func (j *Journal) begin(ctx context.Context) error {
 		if err := checkPages(ctx, j.opts.Path, j.writer); err != nil {
 			return err
 		}
+	}
+	if err := j.migrate(ctx, version); err != nil {
+		return err
 	}
 
 	err = j.write(ctx, "open", func(t *tx) error {

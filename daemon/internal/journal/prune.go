@@ -14,8 +14,9 @@ const (
 )
 
 // Prune removes what the bounds no longer allow: calls of compare services more
-// than a year old; delivered events that were kept long enough; undelivered ones that are too old, which a gap event then
-// names; and the oldest of all while the journal is too large.
+// than a year old; delivered events that were kept long enough; undelivered
+// ones that are too old, which a gap event then names; and the oldest of all
+// while the journal is too large.
 func (j *Journal) Prune(ctx context.Context) error {
 	kept, err := j.expired(ctx, "deliveries", j.opts.KeepDelivered)
 	if err != nil {

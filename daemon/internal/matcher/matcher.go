@@ -74,17 +74,22 @@ const (
 )
 
 // picture returns what may be shown of a picture with that face, after it has
-// been turned upright by quarter turns clockwise: a JPEG without metadata.
-func (s Show) picture(img image.Image, face image.Rectangle, turns int) ([]byte, error) {
+// been turned upright by quarter turns clockwise: a JPEG without metadata. It
+// returns nil if there is none: that must not spoil what the device decides.
+func (s Show) picture(img image.Image, face image.Rectangle, turns int) []byte {
 	if s.What == Nothing {
-		return nil, nil
+		return nil
 	}
 	if s.What == Face {
 		dx, dy := int(float64(face.Dx())*s.Margin), int(float64(face.Dy())*s.Margin)
 		img = picture.Crop(img, image.Rect(face.Min.X-dx, face.Min.Y-dy, face.Max.X+dx, face.Max.Y+dy).Intersect(img.Bounds()))
 	}
 	small, _ := picture.Scale(img, maxShown)
-	return picture.JPEG(picture.Rotate(small, turns), shownQuality)
+	jpeg, err := picture.JPEG(picture.Rotate(small, turns), shownQuality)
+	if err != nil {
+		return nil
+	}
+	return jpeg
 }
 
 // New returns a Matcher that answers once Run is called.
@@ -172,20 +177,33 @@ func do[T any](ctx context.Context, m *Matcher, f func(context.Context) (T, erro
 // Reference finds the portrait in an ID photo.
 func (m *Matcher) Reference(ctx context.Context, data []byte) (attempt.Reference, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Reference, error) {
-		img, err := picture.Decode(data)
-		if err != nil {
-			return attempt.Reference{}, &attempt.Refusal{Reason: event.IDUnreadable, Err: err}
-		}
-		portrait, err := document.Find(ctx, m.engine, img, m.document)
-		if reason, refused := refusal(err); refused {
-			return attempt.Reference{}, &attempt.Refusal{Reason: reason, Err: err}
-		}
+		img, portrait, err := m.portrait(ctx, data)
 		if err != nil {
 			return attempt.Reference{}, err
 		}
-		shown, err := m.show.picture(img, portrait.Face.Box, portrait.Turns)
-		return attempt.Reference{Template: portrait.Face.Template, Picture: shown}, err
+		return attempt.Reference{Template: portrait.Face.Template, Picture: m.show.picture(img, portrait.Face.Box, portrait.Turns)}, nil
 	})
+}
+
+// Portrait finds the portrait in an ID photo, with all that is known of it. With
+// an [attempt.Refusal] it is as much of one as was found.
+func (m *Matcher) Portrait(ctx context.Context, data []byte) (document.Portrait, error) {
+	return do(ctx, m, func(ctx context.Context) (document.Portrait, error) {
+		_, portrait, err := m.portrait(ctx, data)
+		return portrait, err
+	})
+}
+
+func (m *Matcher) portrait(ctx context.Context, data []byte) (image.Image, document.Portrait, error) {
+	img, err := picture.Decode(data)
+	if err != nil {
+		return nil, document.Portrait{}, &attempt.Refusal{Reason: event.IDUnreadable, Err: err}
+	}
+	portrait, err := document.Find(ctx, m.engine, img, m.document)
+	if reason, refused := refusal(err); refused {
+		err = &attempt.Refusal{Reason: reason, Err: err}
+	}
+	return img, portrait, err
 }
 
 func refusal(err error) (event.Reason, bool) {
@@ -208,25 +226,32 @@ func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, erro
 		if err != nil {
 			return attempt.Look{Flaw: attempt.BadFrame}, nil
 		}
-		return m.look(ctx, img)
+		sight, err := m.look(ctx, img)
+		return sight.Look, err
 	})
 }
 
-// LookAt examines a picture as if it were a camera frame.
-func (m *Matcher) LookAt(ctx context.Context, img image.Image) (attempt.Look, error) {
-	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) { return m.look(ctx, img) })
+// A Sight is a look, and what an attempt has no use for.
+type Sight struct {
+	attempt.Look
+	Faces int // of every size
 }
 
-func (m *Matcher) look(ctx context.Context, img image.Image) (attempt.Look, error) {
+// LookAt examines a picture as if it were a camera frame.
+func (m *Matcher) LookAt(ctx context.Context, img image.Image) (Sight, error) {
+	return do(ctx, m, func(ctx context.Context) (Sight, error) { return m.look(ctx, img) })
+}
+
+func (m *Matcher) look(ctx context.Context, img image.Image) (Sight, error) {
 	faces, err := m.engine.Faces(ctx, img, match.Templates)
 	if err != nil {
-		return attempt.Look{}, err
+		return Sight{}, err
 	}
 	if len(faces) == 0 {
-		return attempt.Look{Flaw: attempt.NoFace}, nil
+		return Sight{Look: attempt.Look{Flaw: attempt.NoFace}}, nil
 	}
 	if len(faces) > 1 && side(faces[1]) >= bystander*side(faces[0]) {
-		return attempt.Look{Flaw: attempt.ManyFaces}, nil
+		return Sight{Look: attempt.Look{Flaw: attempt.ManyFaces}, Faces: len(faces)}, nil
 	}
 	figures := quality.Measure(img, faces[0].Box)
 	look := attempt.Look{
@@ -235,9 +260,9 @@ func (m *Matcher) look(ctx context.Context, img image.Image) (attempt.Look, erro
 		Gates:    map[string]float64{"size": float64(figures.Size), "sharpness": figures.Sharpness, "luma": figures.Luma},
 	}
 	if look.Flaw == "" {
-		look.Picture, err = m.show.picture(img, faces[0].Box, 0)
+		look.Picture = m.show.picture(img, faces[0].Box, 0)
 	}
-	return look, err
+	return Sight{Look: look, Faces: len(faces)}, nil
 }
 
 func side(f match.Face) float64 { return float64(min(f.Box.Dx(), f.Box.Dy())) }

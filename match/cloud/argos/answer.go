@@ -28,9 +28,9 @@ type result struct {
 	FaceMatch  *face `json:"faceMatch"`
 	TargetFace *face `json:"targetFace"`
 	Similarity *struct {
-		Score     json.RawMessage `json:"score"` // 0..1, as is the threshold
-		Threshold *float64        `json:"threshold"`
-		IsMatch   *bool           `json:"isMatch"`
+		Score     json.RawMessage  `json:"score"` // 0..1, as is the threshold
+		Threshold *json.RawMessage `json:"threshold"`
+		IsMatch   *bool            `json:"isMatch"`
 	} `json:"similarity"`
 }
 
@@ -66,11 +66,11 @@ func (c *Client) judge(r wire.Response, key string) (cloud.Answer, error) {
 		return cloud.Answer{}, r.Failure(Name, cloud.Server, "answer is not the JSON expected: "+wire.Excerpt(err.Error(), key))
 	}
 	if err := said.sane(); err != nil {
-		return cloud.Answer{}, r.Failure(Name, cloud.Server, err.Error())
+		return cloud.Answer{}, r.Failure(Name, cloud.Server, wire.Excerpt(err.Error(), key))
 	}
 	answer, err := c.score(said.Result)
 	if err != nil {
-		return cloud.Answer{}, r.Failure(Name, cloud.Server, err.Error())
+		return cloud.Answer{}, r.Failure(Name, cloud.Server, wire.Excerpt(err.Error(), key))
 	}
 	return answer, nil
 }
@@ -79,7 +79,7 @@ func (c *Client) judge(r wire.Response, key string) (cloud.Answer, error) {
 // the one of HTTP.
 func (s reply) sane() error {
 	if s.APIType != nil && *s.APIType != "compare_face" {
-		return errors.New("answer has apiType " + wire.Excerpt(*s.APIType) + ", not compare_face")
+		return fmt.Errorf("answer has apiType %s, not compare_face", *s.APIType)
 	}
 	if s.Status != nil && (*s.Status < 200 || *s.Status > 299) {
 		return fmt.Errorf("answer has statusCode %d without an errorCode", *s.Status)
@@ -122,9 +122,9 @@ func refusal(status int, message, key string) string {
 func (c *Client) score(raw json.RawMessage) (cloud.Answer, error) {
 	var r result
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return cloud.Answer{}, errors.New("answer's result is not what is expected: " + wire.Excerpt(err.Error()))
+		return cloud.Answer{}, fmt.Errorf("answer's result is not what is expected: %w", err)
 	}
-	target, similarity, scale := r.FaceMatch, json.RawMessage(nil), 0
+	target, similarity, scale := r.FaceMatch, json.RawMessage(nil), int64(0)
 	switch {
 	case r.FaceMatch != nil && (r.TargetFace != nil || r.Similarity != nil):
 		return cloud.Answer{}, errors.New("answer mixes two shapes")
@@ -141,7 +141,7 @@ func (c *Client) score(raw json.RawMessage) (cloud.Answer, error) {
 	}
 	score, err := percent(similarity, scale)
 	if missing := c.missing(*r.Face.IsAvailable, *target.IsAvailable); missing != cloud.Neither {
-		if err == nil && score != 0 {
+		if err == nil && score != 0 || r.Similarity != nil && r.Similarity.IsMatch != nil && *r.Similarity.IsMatch {
 			return cloud.Answer{}, errors.New("answer contradicts itself: a likeness to a face that was not found")
 		}
 		return cloud.Answer{Missing: missing}, nil
@@ -149,10 +149,31 @@ func (c *Client) score(raw json.RawMessage) (cloud.Answer, error) {
 	if err != nil {
 		return cloud.Answer{}, err
 	}
-	if s := r.Similarity; s != nil && s.Threshold != nil && s.IsMatch != nil && *s.IsMatch != (score >= *s.Threshold*100) {
-		return cloud.Answer{}, fmt.Errorf("answer contradicts itself: isMatch is %t with score %g and threshold %g of 100", *s.IsMatch, score, *s.Threshold*100)
+	if err := r.agrees(score); err != nil {
+		return cloud.Answer{}, err
 	}
 	return cloud.Answer{Score: score}, nil
+}
+
+// agrees refuses a score that the service's own verdict contradicts, or whose
+// scale its threshold puts in doubt. The verdict is in the second shape only,
+// and may be left out there, but only whole.
+func (r result) agrees(score float64) error {
+	s := r.Similarity
+	if s == nil || s.Threshold == nil && s.IsMatch == nil {
+		return nil
+	}
+	if s.Threshold == nil || s.IsMatch == nil {
+		return errors.New("answer has threshold or isMatch without the other")
+	}
+	threshold, err := percent(*s.Threshold, 2)
+	if err != nil || threshold == 0 {
+		return errors.New("answer's threshold is not within (0, 1]")
+	}
+	if *s.IsMatch != (score >= threshold) {
+		return fmt.Errorf("answer contradicts itself: isMatch is %t with score %g and threshold %g of 100", *s.IsMatch, score, threshold)
+	}
+	return nil
 }
 
 // missing names the pictures without a face.
@@ -174,7 +195,7 @@ func (c *Client) missing(origin, target bool) cloud.Side {
 
 // percent reads a number of 0 to 100 that was written with a power of ten less:
 // 0.57 with scale 2 is exactly what 57 is.
-func percent(raw json.RawMessage, scale int) (float64, error) {
+func percent(raw json.RawMessage, scale int64) (float64, error) {
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
 		return 0, errors.New("answer has no similarity")
 	}
@@ -184,9 +205,9 @@ func percent(raw json.RawMessage, scale int) (float64, error) {
 		if err != nil {
 			return 0, errors.New("answer's similarity is no usable number")
 		}
-		scale += int(n)
+		scale += n
 	}
-	v, err := strconv.ParseFloat(mantissa+"e"+strconv.Itoa(scale), 64)
+	v, err := strconv.ParseFloat(mantissa+"e"+strconv.FormatInt(scale, 10), 64)
 	if err != nil || !(v >= 0 && v <= 100) {
 		return 0, errors.New("answer's similarity is not within its scale")
 	}

@@ -23,6 +23,8 @@
 //   - Nothing signs a callback: whoever knows its path may post. The path is
 //     told to the service only, and posted to once; one that was cut off may be
 //     posted again.
+//   - In the second shape threshold is of the score's scale, isMatch is exactly
+//     score >= threshold, and there are both or neither.
 //   - Error 1001 is a matter of the account. Error 1003 does not say whose fault
 //     it is; its status does.
 //   - Error 1010 means that the account gives results by callback only.
@@ -143,7 +145,7 @@ func (c *Client) Compare(ctx context.Context, q cloud.Question) (cloud.Answer, e
 	answers := make(chan exchanged, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		response, err := wire.Exchange(c.HTTP, Name, r)
+		response, err := wire.Exchange(c.HTTP, Name, r, key)
 		answers <- exchanged{response, err}
 	})
 	e, reading, err := c.await(ctx, key, answers, posted)

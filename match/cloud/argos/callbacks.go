@@ -23,7 +23,6 @@ const (
 	maxPosted      = 1 << 20 // bytes of a result
 	maxConnections = 32
 	requestTime    = 10 * time.Second // for one request, handshake included
-	shutdownTime   = 2 * time.Second
 )
 
 // Callbacks receives results that the service posts. Each call of a Client has
@@ -84,7 +83,8 @@ func (c *Callbacks) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return &pair, err
 }
 
-// Serve receives results until ctx ends, which is no error, and closes l.
+// Serve receives results until ctx ends, which is no error, and closes l and
+// every connection at once.
 func (c *Callbacks) Serve(ctx context.Context, l net.Listener) error {
 	log := c.Log
 	if log == nil {
@@ -111,11 +111,7 @@ func (c *Callbacks) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("receive results of %s: %w", Name, err)
 	case <-ctx.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-	defer cancel()
-	if server.Shutdown(ctx) != nil {
-		_ = server.Close() // somebody is slow, and nobody waits for a result any more
-	}
+	_ = server.Close() // not Shutdown: nobody waits for a result any more
 	return nil
 }
 

@@ -23,7 +23,7 @@ type reply struct {
 func read(body []byte) (reply, error) {
 	var r reply
 	if err := json.Unmarshal(body, &r); err != nil {
-		return reply{}, errors.New("answer is not the JSON expected: " + wire.Excerpt(err.Error()))
+		return reply{}, fmt.Errorf("answer is not the JSON expected: %w", err)
 	}
 	if r.IsMatch == nil || r.Confidence == nil || r.Threshold == nil || r.Source == nil || r.Target == nil {
 		return reply{}, errors.New("answer lacks a field")

@@ -59,12 +59,12 @@ const MaxBytes = 15 << 20
 
 // The usual thresholds, in the service's scale 0..100.
 const (
-	// DefaultAccept is the threshold in every published answer, and where
-	// isMatch turns. AWS advises 99 on this scale where an identity is at stake.
-	DefaultAccept = 80.0
-	// DefaultReject is half of it, which is ours: the documents know one cut
-	// only. What lies between stays unsure.
-	DefaultReject = 40.0
+	// DefaultAccept is what AWS advises on this scale where a match has to be
+	// right: the confidence is the bare similarity of its service.
+	DefaultAccept = 99.0
+	// DefaultReject is the threshold in every published answer, and where
+	// isMatch turns. What lies between stays unsure.
+	DefaultReject = 80.0
 )
 
 // A Send is how pictures travel.
@@ -132,7 +132,7 @@ func (c *Client) Compare(ctx context.Context, q cloud.Question) (cloud.Answer, e
 	}
 	r, err := read(response.Body)
 	if err != nil {
-		return k.took, response.Failure(Name, cloud.Server, err.Error())
+		return k.took, response.Failure(Name, cloud.Server, wire.Excerpt(err.Error(), key))
 	}
 	answer := k.took
 	answer.Score, answer.Missing = *r.Confidence, c.missing(r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -132,7 +133,7 @@ func (k *call) presign(ctx context.Context, pictures [2][]byte) ([]place, error)
 	}
 	places, err := readPlaces(response.Body, k.client.base())
 	if err != nil {
-		return nil, response.Failure(Name, cloud.Server, err.Error())
+		return nil, response.Failure(Name, cloud.Server, wire.Excerpt(err.Error(), k.key))
 	}
 	return places, nil
 }
@@ -144,7 +145,7 @@ func readPlaces(body []byte, base string) ([]place, error) {
 		Uploads []place `json:"uploads"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, errors.New("answer to presign is not the JSON expected: " + wire.Excerpt(err.Error()))
+		return nil, fmt.Errorf("answer to presign is not the JSON expected: %w", err)
 	}
 	if len(answer.Uploads) != 2 {
 		return nil, errors.New("answer to presign has not two uploads")
@@ -211,7 +212,7 @@ func (k *call) post(ctx context.Context, path, contentType string, body []byte) 
 }
 
 func (k *call) exchange(r *http.Request) (wire.Response, error) {
-	response, err := wire.Exchange(k.client.HTTP, Name, r)
+	response, err := wire.Exchange(k.client.HTTP, Name, r, k.key)
 	k.took.Sent += response.Sent
 	k.took.Status = response.Status
 	return response, err

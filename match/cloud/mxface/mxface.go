@@ -125,26 +125,6 @@ func (c *Client) Check() error {
 	return errors.Join(problems...)
 }
 
-// Thresholds returns the usual thresholds, in the scale that the version and
-// the choice of confidence make.
-//
-// V3 says yes or no: 1 and 0. Its confidence has the guide's cut of 60. No page
-// names one for V2 and V1: public clients take 80 or 90 for V2, of which this is
-// the lower, and V1 is given the same on its scale, where one client takes 0.5.
-// The lower thresholds are half of the upper, which is ours: what lies between
-// stays unsure.
-func (c *Client) Thresholds() (accept, reject float64) {
-	switch {
-	case c.version() == V2:
-		return 80, 40
-	case c.version() == V1:
-		return 0.8, 0.4
-	case c.Confidence:
-		return 60, 30
-	}
-	return 1, 0
-}
-
 // Name implements cloud.Provider.
 func (c *Client) Name() string { return Name }
 
@@ -192,7 +172,7 @@ func (c *Client) Compare(ctx context.Context, q cloud.Question) (cloud.Answer, e
 	if err != nil {
 		return cloud.Answer{}, &cloud.Failure{Kind: cloud.Server, Provider: Name, Err: err}
 	}
-	response, err := wire.Exchange(c.HTTP, Name, r)
+	response, err := wire.Exchange(c.HTTP, Name, r, key)
 	took := cloud.Answer{Sent: response.Sent, Status: response.Status}
 	if err != nil {
 		return took, err

@@ -341,20 +341,3 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
-
-func TestThresholds(t *testing.T) {
-	for _, c := range []struct {
-		client         mxface.Client
-		accept, reject float64
-	}{
-		{mxface.Client{}, 1, 0},
-		{mxface.Client{Version: mxface.V3}, 1, 0},
-		{mxface.Client{Version: mxface.V3, Confidence: true}, 60, 30},
-		{mxface.Client{Version: mxface.V2}, 80, 40},
-		{mxface.Client{Version: mxface.V1}, 0.8, 0.4},
-	} {
-		if accept, reject := c.client.Thresholds(); accept != c.accept || reject != c.reject {
-			t.Errorf("%q: Thresholds() = %v, %v, want %v, %v", c.client.Version, accept, reject, c.accept, c.reject)
-		}
-	}
-}

@@ -22,6 +22,11 @@ const (
 	// the call.
 	removeTime = 5 * time.Second
 
+	// A picture whose upload was cut off may be stored after it was deleted. It
+	// is deleted at once, for which there is firstTime, and again after lateTime.
+	firstTime = 2 * time.Second
+	lateTime  = 1500 * time.Millisecond
+
 	// maxInside bounds the calls whose pictures are in the bucket.
 	maxInside = 8
 )
@@ -74,6 +79,7 @@ func newBucket(s Settings, retryer aws.Retryer) *bucket {
 type object struct {
 	name    string
 	version *string
+	unsure  bool // whether it is stored, now or later: its upload failed
 }
 
 // enter waits until there is room for a call's pictures.
@@ -107,7 +113,7 @@ func (b *bucket) put(ctx context.Context, m *meter, k key, objects *[2]object, p
 				Body: bytes.NewReader(pictures[i]), ContentType: aws.String("image/jpeg"),
 			}, func(o *s3.Options) { o.HTTPClient, o.Credentials = m, k })
 			if err != nil {
-				errs[i] = err
+				errs[i], objects[i].unsure = err, true
 				return
 			}
 			objects[i].version = out.VersionId
@@ -132,13 +138,30 @@ func (b *bucket) remove(ctx context.Context, k key, objects *[2]object) {
 	})
 }
 
+// removeOne deletes one picture, and again later if its upload failed.
 func (b *bucket) removeOne(ctx context.Context, k key, o object) {
+	if o.unsure {
+		late := time.NewTimer(lateTime)
+		defer late.Stop()
+		first, cancel := context.WithTimeout(ctx, firstTime)
+		_ = b.deleteOne(first, k, o) // the second time tells
+		cancel()
+		<-late.C
+	}
+	if err := b.deleteOne(ctx, k, o); err != nil {
+		b.log.Error("picture not deleted from bucket",
+			"provider", Name, "bucket", b.settings.Name, "object", o.name, "err", err)
+	}
+}
+
+// deleteOne deletes one picture. An error is a *cloud.Failure.
+func (b *bucket) deleteOne(ctx context.Context, k key, o object) error {
 	m := &meter{client: b.http}
 	_, err := b.s3.DeleteObject(ctx, &s3.DeleteObjectInput{
 		Bucket: &b.settings.Name, Key: &o.name, VersionId: o.version,
 	}, func(s *s3.Options) { s.HTTPClient, s.Credentials, s.Retryer = m, k, attempts(maxAttempts) })
 	if err != nil {
-		b.log.Error("picture not deleted from bucket",
-			"provider", Name, "bucket", b.settings.Name, "object", o.name, "err", failure(ctx, m, k, err))
+		return failure(ctx, m, k, err)
 	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/facegate/facegate/match/cloud"
@@ -152,6 +153,7 @@ func TestUploadFails(t *testing.T) {
 		{404, failed("NoSuchBucket"), cloud.Server},
 	} {
 		t.Run(tt.body, func(t *testing.T) {
+			t.Parallel() // a failed upload is deleted again, later
 			faces := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
 			s3 := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == "PUT" && strings.HasSuffix(r.URL.Path, "-source.jpg") {
@@ -171,11 +173,66 @@ func TestUploadFails(t *testing.T) {
 					deleted++
 				}
 			}
-			if deleted != 2 || len(faces.requests()) != 0 {
-				t.Errorf("%d pictures deleted, %d compared", deleted, len(faces.requests()))
+			if deleted != 3 || len(faces.requests()) != 0 {
+				t.Errorf("deleted %d times, %d compared; want 3, 0", deleted, len(faces.requests()))
 			}
 		})
 	}
+}
+
+// A lateStore stores what it was sent a second after the sender hung up. It
+// keeps no versions.
+type lateStore struct {
+	// mu guards the following
+	mu      sync.Mutex
+	objects map[string]bool
+	deleted int
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *lateStore) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch r.Method {
+	case http.MethodPut:
+		<-r.Context().Done()
+		time.AfterFunc(time.Second, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.objects[r.URL.Path] = true
+		})
+		return nil, r.Context().Err()
+	case http.MethodDelete:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.deleted++
+		delete(s.objects, r.URL.Path)
+	}
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+// The deletion of an upload that the deadline cut off came before the store had
+// the picture, which stayed.
+func TestPictureStoredAfterTheDeadlineIsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s3 := &lateStore{objects: map[string]bool{}}
+		set := withBucket(t, "http://127.0.0.1:1", "http://127.0.0.1:2")
+		set.HTTP = &http.Client{Transport: s3}
+		c := client(t, set)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Compare(ctx, question())
+		if f := failureOf(t, err); !errors.Is(f, context.DeadlineExceeded) {
+			t.Errorf("failure %v", f)
+		}
+		begin := time.Now()
+		_ = c.Close()
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("deleting took %v", took)
+		}
+		time.Sleep(time.Minute)
+		if len(s3.objects) != 0 || s3.deleted != 4 {
+			t.Errorf("left in the bucket after %d deletions: %v", s3.deleted, s3.objects)
+		}
+	})
 }
 
 // A bucket that does not delete must be heard of, must not delay an answer, and

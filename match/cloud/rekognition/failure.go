@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -56,12 +55,8 @@ func failure(ctx context.Context, m *meter, k key, err error) *cloud.Failure {
 		f.Err = errors.New(text(e, f.Kind, k))
 		return f
 	}
-	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		cause := e.Err
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			cause = u.Err
-		}
-		f.Err = errors.New(wire.Excerpt(cause.Error()))
+	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		f.Err = wire.Reason(ctx, err, k.secrets()...)
 		return f
 	}
 	switch {
@@ -86,5 +81,5 @@ func text(e smithy.APIError, kind cloud.Kind, k key) string {
 	if message := e.ErrorMessage(); message != "" && (kind != cloud.Unauthorised || strings.HasPrefix(said, "AccessDenied")) {
 		said += ": " + message
 	}
-	return wire.Excerpt(said, k.AccessKeyID, k.SecretAccessKey, k.SessionToken)
+	return wire.Excerpt(said, k.secrets()...)
 }

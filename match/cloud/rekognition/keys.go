@@ -21,6 +21,9 @@ type key struct{ aws.Credentials }
 // Retrieve implements [aws.CredentialsProvider].
 func (k key) Retrieve(context.Context) (aws.Credentials, error) { return k.Credentials, nil }
 
+// secrets returns what must not be shown; some may be empty.
+func (k key) secrets() []string { return []string{k.AccessKeyID, k.SecretAccessKey, k.SessionToken} }
+
 // key returns the key for one call. An error is a *cloud.Failure.
 func (c *Client) key(ctx context.Context, m *meter) (key, error) {
 	if c.role != nil {

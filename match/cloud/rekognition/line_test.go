@@ -66,6 +66,23 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// net/http quotes a header line that it can't parse, which may be ours.
+func TestUnreadableAnswersAreNotQuoted(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nAuthorization "+strings.ReplaceAll(r.Header.Get("Authorization"), "/", " ")+"\r\n\r\n")
+		_ = conn.Close()
+	})
+	_, err := ask(t, client(t, settings(t, s.URL)))
+	f := failureOf(t, err)
+	if f.Kind != cloud.Network || strings.Contains(f.Error(), accessKeyID) || strings.Contains(f.Error(), "AWS4") {
+		t.Errorf("failure %v, want network without our header", f)
+	}
+}
+
 func TestAttempts(t *testing.T) {
 	n := 0
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {

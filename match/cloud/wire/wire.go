@@ -5,7 +5,6 @@ package wire
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -73,6 +72,11 @@ func (n Network) Client() (*http.Client, error) {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		OnProxyConnectResponse: askedProxy,
+		// All calls share an HTTP/2 connection. One whose other end is gone
+		// without a word, as when a NAT forgets it, would cost every call its
+		// time. A slow uplink may keep the ping waiting behind the pictures.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: time.Second, PingTimeout: time.Second},
 	}
 	if n.Proxy != "" {
 		proxy, err := url.Parse(n.Proxy)
@@ -83,7 +87,7 @@ func (n Network) Client() (*http.Client, error) {
 			return nil, fmt.Errorf("proxy %s holds a name or password (only proxies without are supported)", proxy.Host)
 		}
 		t.Proxy = func(r *http.Request) (*url.URL, error) {
-			if loopback(r.URL.Hostname()) {
+			if host := r.URL.Hostname(); loopback(host) || host == "localhost" {
 				return nil, nil // its http:// is in the clear: not over the network
 			}
 			return proxy, nil
@@ -120,12 +124,14 @@ func CheckURL(address string) error {
 	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
 		return nil
 	}
-	return fmt.Errorf("%q is not https:// (http:// is for this machine only)", address)
+	return fmt.Errorf("%q is not https:// (http:// is for this machine only, as 127.0.0.1 or [::1])", address)
 }
 
+// loopback reports whether host is an address of this machine. A name is none,
+// not even localhost: resolvers answer what they like.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return ip != nil && ip.IsLoopback()
 }
 
 // A Response is one that has been read to its end.
@@ -147,17 +153,19 @@ func (r Response) Failure(provider string, kind cloud.Kind, text string) *cloud.
 // Exchange sends a request and reads the answer, whatever its status. An error
 // is a *cloud.Failure of kind Network, or Server for an answer that is too
 // long; the Response then holds what was sent and the status, if there is one.
-func Exchange(c *http.Client, provider string, r *http.Request) (Response, error) {
+//
+// The secrets are what the request holds; no error does.
+func Exchange(c *http.Client, provider string, r *http.Request, secrets ...string) (Response, error) {
 	r, sent := counted(r)
 	answer, err := c.Do(r)
 	if err != nil {
-		return Response{Sent: sent.Load()}, &cloud.Failure{Kind: cloud.Network, Provider: provider, Err: plain(r.Context(), err)}
+		return Response{Sent: sent.Load()}, &cloud.Failure{Kind: cloud.Network, Provider: provider, Err: Reason(r.Context(), err, secrets...)}
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	response := Response{Sent: sent.Load(), Status: answer.StatusCode, Header: answer.Header}
 	if err != nil {
-		return response, &cloud.Failure{Kind: cloud.Network, Provider: provider, Status: response.Status, Err: plain(r.Context(), err)}
+		return response, &cloud.Failure{Kind: cloud.Network, Provider: provider, Status: response.Status, Err: Reason(r.Context(), err, secrets...)}
 	}
 	if len(body) > maxAnswer {
 		return response, response.Failure(provider, cloud.Server, fmt.Sprintf("answer is longer than %d bytes", maxAnswer))
@@ -194,18 +202,6 @@ func (c counter) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.sent.Add(int64(n))
 	return n, err
-}
-
-// plain takes out of an error what may hold a signature or a server's bytes:
-// the URL and overlong words.
-func plain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
-	return errors.New(Excerpt(err.Error()))
 }
 
 // RetryAfter reads the header of that name: whole seconds or a date; 0 without

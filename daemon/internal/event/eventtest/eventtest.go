@@ -90,7 +90,7 @@ func Match(attemptID string) event.Event {
 		Attempt: &event.Attempt{
 			Decision: event.DecisionMatch, Reason: event.OK, Source: "http", Route: "local", Access: event.Granted,
 			Score: &score, Scores: []float64{0.29, 0.31, 0.33}, Accept: 0.45, Reject: 0.60,
-			Engine: "dlib", ModelID: "dlib-resnet-v1:2f0c", FramesSeen: 9, FramesUsed: 3,
+			Engine: "dlib", ModelID: "dlib@55533b28a958", FramesSeen: 9, FramesUsed: 3,
 			Gates:   map[string]float64{"size": 184, "sharpness": 61.5, "luma": 122},
 			StageMS: map[string]float64{"id": 84.2, "total": 412.9},
 		},
