@@ -17,14 +17,6 @@ import (
 	"github.com/facegate/facegate/match/picture"
 )
 
-// Bounds of the way out.
-const (
-	wayOut    = 2700 * time.Millisecond // for all of it
-	lineEnds  = 1500 * time.Millisecond // for the attempt under way to be journalled
-	tidyUp    = time.Second             // for calls of compare services to be settled, and pictures removed
-	lastWords = 700 * time.Millisecond  // for the broker to be told
-)
-
 // tooLong is when something on the way out must hang: a disk, or a call into C.
 const tooLong = 10 * time.Second
 
