@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/facegate/facegate/match/cloud"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 func TestUnreadableAnswersAreNoScore(t *testing.T) {
@@ -60,16 +60,11 @@ func TestUnreadableAnswersAreNoScore(t *testing.T) {
 		"huge":                        fmt.Sprintf(deployed, "99") + strings.Repeat(" ", 2<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer, err := ask(t, client(t, says(200, body)))
+			answer, err := wiretest.Ask(t, client(t, wiretest.Say(200, body)))
 			if err == nil {
 				t.Fatalf("answer %+v", answer)
 			}
-			if f := failureOf(t, err); f.Kind != cloud.Server || f.Status != 200 {
-				t.Errorf("failure %v, want server with 200", f)
-			}
-			if answer.Score != 0 || answer.Missing != cloud.Neither || answer.Status != 200 || answer.Sent == 0 {
-				t.Errorf("answer %+v, want only what the call took", answer)
-			}
+			wiretest.CheckNoScore(t, answer, failureOf(t, err))
 		})
 	}
 }

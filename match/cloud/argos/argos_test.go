@@ -2,17 +2,11 @@ package argos_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"image"
 	"image/jpeg"
-	"io"
-	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -21,36 +15,32 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/argos"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 func TestRequest(t *testing.T) {
 	for _, swap := range []bool{false, true} {
-		var r *http.Request
-		var body []byte
-		c := client(t, func(w http.ResponseWriter, got *http.Request) {
-			r = got
-			body, _ = io.ReadAll(got.Body)
-			says(200, fmt.Sprintf(deployed, "91.5"))(w, got)
-		})
-		c.BaseURL += "/"
+		s := wiretest.Serve(t, wiretest.Say(200, fmt.Sprintf(deployed, "91.5")))
+		c := at(t, s.URL+"/")
 		c.IDAsSource = swap
-		answer, err := ask(t, c)
+		answer, err := wiretest.Ask(t, c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (cloud.Answer{Score: 91.5, Sent: int64(len(body)), Status: 200}); answer != want {
+		r := s.Requests()[0]
+		if want := (cloud.Answer{Score: 91.5, Sent: int64(len(r.Data)), Status: 200}); answer != want {
 			t.Errorf("answer %+v, want %+v", answer, want)
 		}
 		if r.Method != "POST" || r.URL.Path != "/modules/compare" || r.Header.Get("X-Api-Key") != apiKey || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s %v", r.Method, r.URL.Path, r.Header)
 		}
-		live, id := base64.StdEncoding.EncodeToString(question().Live), base64.StdEncoding.EncodeToString(question().ID)
+		live, id := base64.StdEncoding.EncodeToString(wiretest.Question().Live), base64.StdEncoding.EncodeToString(wiretest.Question().ID)
 		want := map[string]any{"originFace": live, "targetFace": id}
 		if swap {
 			want = map[string]any{"originFace": id, "targetFace": live}
 		}
 		var got map[string]any
-		if err := json.Unmarshal(body, &got); err != nil {
+		if err := json.Unmarshal(r.Data, &got); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -89,22 +79,17 @@ func TestAnswers(t *testing.T) {
 		{"documented, no target face", fmt.Sprintf(unavailable, true, "targetFace", false, "", `,"similarity":{"score":0,"threshold":0.8,"isMatch":false}`), cloud.Answer{Missing: cloud.ID}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ask(t, client(t, says(200, tt.body)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			tt.want.Status, tt.want.Sent = 200, got.Sent
-			if got != tt.want {
-				t.Errorf("answer %+v, want %+v", got, tt.want)
-			}
+			got, err := wiretest.Ask(t, client(t, wiretest.Say(200, tt.body)))
+			tt.want.Status = 200
+			wiretest.CheckAnswer(t, got, err, tt.want)
 		})
 	}
 }
 
 func TestMissingFaceFollowsTheRoles(t *testing.T) {
-	c := client(t, says(200, `{"result":{"face":{"isAvailable":false},"faceMatch":{"isAvailable":true}}}`))
+	c := client(t, wiretest.Say(200, `{"result":{"face":{"isAvailable":false},"faceMatch":{"isAvailable":true}}}`))
 	c.IDAsSource = true
-	answer, err := ask(t, c)
+	answer, err := wiretest.Ask(t, c)
 	if err != nil || answer.Missing != cloud.ID {
 		t.Errorf("missing %v, %v; want id", answer.Missing, err)
 	}
@@ -142,12 +127,9 @@ func TestErrors(t *testing.T) {
 		{503, fmt.Sprintf(deployed, "99"), cloud.Server, ""},
 	} {
 		t.Run(fmt.Sprintf("%d %.60s", tt.status, tt.body), func(t *testing.T) {
-			answer, err := ask(t, client(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Retry-After", "7")
-				says(tt.status, tt.body)(w, r)
-			}))
+			answer, err := wiretest.Ask(t, client(t, wiretest.SayWait(tt.status, tt.body, "7")))
 			f := failureOf(t, err)
-			if f.Kind != tt.want || f.RetryAfter != 7*time.Second || !strings.Contains(f.Error(), tt.says) || len(f.Error()) > 400 {
+			if f.Kind != tt.want || f.RetryAfter != 7*time.Second || !strings.Contains(f.Error(), tt.says) {
 				t.Errorf("failure %v after %v, want %s with %q", f, f.RetryAfter, tt.want, tt.says)
 			}
 			if answer.Status != tt.status || answer.Score != 0 || answer.Sent == 0 {
@@ -156,7 +138,7 @@ func TestErrors(t *testing.T) {
 		})
 	}
 	for _, status := range []int{400, 200} {
-		answer, err := ask(t, client(t, says(status, coded(400, 1002, "Failed to compare face."))))
+		answer, err := wiretest.Ask(t, client(t, wiretest.Say(status, coded(400, 1002, "Failed to compare face."))))
 		if err != nil || answer.Missing != cloud.Unknown {
 			t.Errorf("error 1002: %+v, %v; want an unknown side missing", answer, err)
 		}
@@ -165,7 +147,7 @@ func TestErrors(t *testing.T) {
 
 func TestErrorsHoldNoSecret(t *testing.T) {
 	picture := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("face"), 100))
-	_, err := ask(t, client(t, says(200, `{"apiType":"`+apiKey+`"}`)))
+	_, err := wiretest.Ask(t, client(t, wiretest.Say(200, `{"apiType":"`+apiKey+`"}`)))
 	if f := failureOf(t, err); f.Kind != cloud.Server || strings.Contains(f.Error(), apiKey) {
 		t.Errorf("failure %v, want server without the key", f)
 	}
@@ -173,7 +155,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		`{"message":"` + apiKey + ` is wrong \u0007 ` + picture + `"}`,
 		`{"errorCode":1003,"message":"` + apiKey + ` is wrong \u0007 ` + picture + `"}`,
 	} {
-		_, err := ask(t, client(t, says(403, body)))
+		_, err := wiretest.Ask(t, client(t, wiretest.Say(403, body)))
 		text := failureOf(t, err).Error()
 		for _, s := range []string{apiKey, "\a", picture[:50]} {
 			if strings.Contains(text, s) {
@@ -183,61 +165,21 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-func TestNoAnswer(t *testing.T) {
-	t.Run("reset", func(t *testing.T) {
-		_, err := ask(t, client(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-		if f := failureOf(t, err); f.Kind != cloud.Network {
-			t.Errorf("failure %v, want network", f)
-		}
-	})
-	t.Run("cut off", func(t *testing.T) {
-		_, err := ask(t, client(t, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "900")
-			says(200, fmt.Sprintf(deployed, "99"))(w, r)
-		}))
-		if f := failureOf(t, err); f.Kind != cloud.Network {
-			t.Errorf("failure %v, want network", f)
-		}
-	})
-	t.Run("slow", func(t *testing.T) {
-		tooLate := errors.New("too late")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		c := client(t, func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			cancel(tooLate)
-			<-r.Context().Done()
-		})
-		_, err := c.Compare(ctx, question())
-		if f := failureOf(t, err); f.Kind != cloud.Network || !errors.Is(f, tooLate) {
-			t.Errorf("failure %v, want network with the cause", f)
-		}
-	})
-	t.Run("no key", func(t *testing.T) {
-		c := client(t, func(http.ResponseWriter, *http.Request) { t.Error("was asked") })
-		c.Key = "/nowhere/key"
-		_, err := ask(t, c)
-		if f := failureOf(t, err); f.Kind != cloud.Unauthorised || !strings.Contains(f.Error(), "/nowhere/key") {
-			t.Errorf("failure %v, want unauthorised", f)
-		}
-	})
+func TestLine(t *testing.T) {
+	wiretest.TestLine(t, func(t *testing.T, address string) cloud.Provider { return at(t, address) }, fmt.Sprintf(deployed, "99"), apiKey)
 }
 
-// noise is a picture that no JPEG makes small.
-func noise(t *testing.T, side int) []byte {
-	img := image.NewGray(image.Rect(0, 0, side, side))
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range img.Pix {
-		img.Pix[i] = byte(random.Uint32())
+func TestUnreadableKey(t *testing.T) {
+	c := client(t, func(http.ResponseWriter, *http.Request) { t.Error("was asked") })
+	c.Key = "/nowhere/key"
+	_, err := wiretest.Ask(t, c)
+	if f := failureOf(t, err); f.Kind != cloud.Unauthorised || !strings.Contains(f.Error(), "/nowhere/key") {
+		t.Errorf("failure %v, want unauthorised", f)
 	}
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 100}); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
 }
 
 func TestPicturesOverTheLimits(t *testing.T) {
-	most, small := noise(t, 1650), question().ID // each alone is admitted, two are not
+	most, small := wiretest.Noise(t, 1650, 1650, 100), wiretest.Question().ID // each alone is admitted, two are not
 	if len(most) >= 5_000_000 || len(most) < 4_000_000 {
 		t.Fatalf("picture of %d bytes", len(most))
 	}
@@ -251,19 +193,17 @@ func TestPicturesOverTheLimits(t *testing.T) {
 		"one is too much":   {over, small, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var size int
-			var body struct{ OriginFace, TargetFace []byte }
-			c := client(t, func(w http.ResponseWriter, r *http.Request) {
-				text, _ := io.ReadAll(r.Body)
-				size = len(text)
-				_ = json.Unmarshal(text, &body)
-				says(200, fmt.Sprintf(deployed, "99"))(w, r)
-			})
-			if _, err := c.Compare(t.Context(), cloud.Question{Live: tt.live, ID: tt.id}); err != nil {
+			s := wiretest.Serve(t, wiretest.Say(200, fmt.Sprintf(deployed, "99")))
+			if _, err := at(t, s.URL).Compare(t.Context(), cloud.Question{Live: tt.live, ID: tt.id}); err != nil {
 				t.Fatal(err)
 			}
-			if size > 10_000_000 || len(body.OriginFace) >= 5_000_000 || bytes.Equal(body.OriginFace, tt.live) != tt.same {
-				t.Errorf("sent %d bytes with pictures of %d and %d", size, len(body.OriginFace), len(body.TargetFace))
+			sent := s.Requests()[0].Data
+			var body struct{ OriginFace, TargetFace []byte }
+			if err := json.Unmarshal(sent, &body); err != nil {
+				t.Fatal(err)
+			}
+			if len(sent) > 10_000_000 || len(body.OriginFace) >= 5_000_000 || bytes.Equal(body.OriginFace, tt.live) != tt.same {
+				t.Errorf("sent %d bytes with pictures of %d and %d", len(sent), len(body.OriginFace), len(body.TargetFace))
 			}
 			if _, err := jpeg.Decode(bytes.NewReader(body.OriginFace)); err != nil {
 				t.Error(err)
@@ -322,16 +262,11 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, fmt.Sprintf(documented, "1E-99999999999", false))
 	var status int
 	var body string
-	c := client(f, says(200, ""))
-	c.HTTP = &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-		w := httptest.NewRecorder()
-		w.WriteHeader(status)
-		w.Body.WriteString(body)
-		return w.Result(), nil
-	})}
+	c := at(f, "http://127.0.0.1")
+	c.HTTP = &http.Client{Transport: wiretest.Canned(&status, &body)}
 	f.Fuzz(func(t *testing.T, s int, b string) {
 		status, body = 200+(s%400+400)%400, b
-		answer, err := ask(t, c)
+		answer, err := wiretest.Ask(t, c)
 		if err != nil {
 			failureOf(t, err)
 			if answer.Score != 0 || answer.Missing != cloud.Neither {
@@ -344,7 +279,3 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

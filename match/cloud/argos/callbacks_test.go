@@ -24,6 +24,7 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/argos"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 // certificate writes a certificate for this machine and returns who trusts it.
@@ -115,14 +116,14 @@ func TestResultIsPosted(t *testing.T) {
 		want    cloud.Answer
 		kind    cloud.Kind // of the failure, if any
 	}{
-		{"after an object", says(200, `{"apiType":"compare_face","transactionId":"txn_1"}`), fmt.Sprintf(deployed, "99.1"), cloud.Answer{Score: 99.1, Status: 200}, ""},
-		{"after an empty answer", says(202, ``), fmt.Sprintf(documented, "0.95", true), cloud.Answer{Score: 95, Status: 202}, ""},
-		{"no face", says(202, ``), `{"statusCode":200,"result":{"face":{"isAvailable":true},"faceMatch":{"isAvailable":false}}}`, cloud.Answer{Missing: cloud.ID, Status: 202}, ""},
-		{"error 1002", says(202, ``), `{"statusCode":400,"apiType":"compare_face","errorCode":1002,"message":"Failed to compare face."}`, cloud.Answer{Missing: cloud.Unknown, Status: 202}, ""},
-		{"error 1003", says(202, ``), `{"statusCode":500,"apiType":"compare_face","errorCode":1003}`, cloud.Answer{Status: 202}, cloud.Server},
-		{"unreadable", says(202, ``), `<html>`, cloud.Answer{Status: 202}, cloud.Server},
-		{"promise posted", says(202, ``), `{}`, cloud.Answer{Status: 202}, cloud.Server},
-		{"too long", says(202, ``), strings.Repeat(" ", 1<<20+1) + fmt.Sprintf(deployed, "99"), cloud.Answer{Status: 202}, cloud.Server},
+		{"after an object", wiretest.Say(200, `{"apiType":"compare_face","transactionId":"txn_1"}`), fmt.Sprintf(deployed, "99.1"), cloud.Answer{Score: 99.1, Status: 200}, ""},
+		{"after an empty answer", wiretest.Say(202, ``), fmt.Sprintf(documented, "0.95", true), cloud.Answer{Score: 95, Status: 202}, ""},
+		{"no face", wiretest.Say(202, ``), `{"statusCode":200,"result":{"face":{"isAvailable":true},"faceMatch":{"isAvailable":false}}}`, cloud.Answer{Missing: cloud.ID, Status: 202}, ""},
+		{"error 1002", wiretest.Say(202, ``), `{"statusCode":400,"apiType":"compare_face","errorCode":1002,"message":"Failed to compare face."}`, cloud.Answer{Missing: cloud.Unknown, Status: 202}, ""},
+		{"error 1003", wiretest.Say(202, ``), `{"statusCode":500,"apiType":"compare_face","errorCode":1003}`, cloud.Answer{Status: 202}, cloud.Server},
+		{"unreadable", wiretest.Say(202, ``), `<html>`, cloud.Answer{Status: 202}, cloud.Server},
+		{"promise posted", wiretest.Say(202, ``), `{}`, cloud.Answer{Status: 202}, cloud.Server},
+		{"too long", wiretest.Say(202, ``), strings.Repeat(" ", 1<<20+1) + fmt.Sprintf(deployed, "99"), cloud.Answer{Status: 202}, cloud.Server},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var wg sync.WaitGroup
@@ -135,7 +136,7 @@ func TestResultIsPosted(t *testing.T) {
 				later <- address
 			})
 			c.Callbacks = callbacks
-			got, err := ask(t, c)
+			got, err := wiretest.Ask(t, c)
 			if got.Sent == 0 {
 				t.Error("no byte counted")
 			}
@@ -162,7 +163,7 @@ func TestResultIsPostedBeforeTheAnswer(t *testing.T) {
 		<-r.Context().Done()
 	})
 	c.Callbacks = callbacks
-	if got, err := ask(t, c); err != nil || got.Score != 99.1 {
+	if got, err := wiretest.Ask(t, c); err != nil || got.Score != 99.1 {
 		t.Errorf("answer %+v, %v", got, err)
 	}
 }
@@ -182,10 +183,10 @@ func TestAnswerMayHoldTheResult(t *testing.T) {
 	} {
 		c := client(t, func(w http.ResponseWriter, r *http.Request) {
 			address = callbackURL(r)
-			says(200, body)(w, r)
+			wiretest.Say(200, body)(w, r)
 		})
 		c.Callbacks = callbacks
-		got, err := ask(t, c)
+		got, err := wiretest.Ask(t, c)
 		if kind == "" && (err != nil || got.Score != 99.1) || kind != "" && failureOf(t, err).Kind != kind {
 			t.Errorf("%s: answer %+v, %v; want %q", body, got, err, kind)
 		}
@@ -228,7 +229,7 @@ func TestOnlyItsOwnPathTakesAResultOnce(t *testing.T) {
 		<-r.Context().Done()
 	})
 	c.Callbacks = callbacks
-	if got, err := ask(t, c); err != nil || got.Score != 99.1 {
+	if got, err := wiretest.Ask(t, c); err != nil || got.Score != 99.1 {
 		t.Errorf("answer %+v, %v", got, err)
 	}
 }
@@ -244,11 +245,11 @@ func TestPathExpiresWithTheCall(t *testing.T) {
 	addresses := make(chan string, 1)
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {
 		addresses <- callbackURL(r)
-		says(202, "")(w, r)
+		wiretest.Say(202, "")(w, r)
 		cancel(tooLate)
 	})
 	c.Callbacks = callbacks
-	_, err := c.Compare(ctx, question())
+	_, err := c.Compare(ctx, wiretest.Question())
 	if f := failureOf(t, err); f.Kind != cloud.Network || !errors.Is(f, tooLate) {
 		t.Errorf("failure %v, want network with the cause", f)
 	}
@@ -268,7 +269,7 @@ func TestCallsShareTheListener(t *testing.T) {
 			CallbackURL string
 		}
 		_ = json.NewDecoder(r.Body).Decode(&q)
-		says(202, "")(w, r)
+		wiretest.Say(202, "")(w, r)
 		_ = http.NewResponseController(w).Flush()
 		addresses <- [2]string{q.CallbackURL, string(q.OriginFace)}
 	})

@@ -1,19 +1,13 @@
 package argos_test
 
 import (
-	"context"
-	"errors"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/argos"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 const apiKey = "test-key-0123456789"
@@ -30,50 +24,19 @@ const (
 		`"similarity":{"score":%s,"threshold":0.8,"isMatch":%t}}}`
 )
 
-// says answers everything with one body.
-func says(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
-	}
+// at returns a client of the service at an address.
+func at(t testing.TB, address string) *argos.Client {
+	t.Helper()
+	return &argos.Client{HTTP: wiretest.Client(t, wire.Network{}), Key: wire.Secret(wiretest.File(t, apiKey+"\n")), BaseURL: address}
 }
 
 // client asks a server of that handler.
 func client(t testing.TB, handler http.HandlerFunc) *argos.Client {
-	s := httptest.NewServer(handler)
-	t.Cleanup(s.Close)
-	h, err := wire.Network{}.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.CloseIdleConnections)
-	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, []byte(apiKey+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &argos.Client{HTTP: h, Key: wire.Secret(key), BaseURL: s.URL}
-}
-
-func question() cloud.Question {
-	return cloud.Question{Live: []byte("\xff\xd8live"), ID: []byte("\xff\xd8id")}
-}
-
-func ask(t testing.TB, c *argos.Client) (cloud.Answer, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	return c.Compare(ctx, question())
+	t.Helper()
+	return at(t, wiretest.Serve(t, handler).URL)
 }
 
 func failureOf(t testing.TB, err error) *cloud.Failure {
 	t.Helper()
-	f, ok := errors.AsType[*cloud.Failure](err)
-	if !ok {
-		t.Fatalf("error %v is not a failure", err)
-	}
-	if f.Provider != "argos" {
-		t.Errorf("provider %q, want argos", f.Provider)
-	}
-	return f
+	return wiretest.Failed(t, err, "argos", apiKey)
 }

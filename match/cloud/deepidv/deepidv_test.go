@@ -8,7 +8,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/deepidv"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 const key = "sk_test_k3y"
@@ -25,70 +25,21 @@ const key = "sk_test_k3y"
 // good is the answer in the guide.
 const good = `{"isMatch":true,"confidence":96.4,"threshold":80,"sourceFaceDetected":true,"targetFaceDetected":true}`
 
-func question() cloud.Question {
-	return cloud.Question{Live: []byte("\xff\xd8live\x00\r\n--"), ID: []byte("\xff\xd8the ID\xff\xd9")}
+// at returns a client of the service at an address.
+func at(t *testing.T, address string) *deepidv.Client {
+	t.Helper()
+	return &deepidv.Client{HTTP: wiretest.Client(t, wire.Network{}), Key: wire.Secret(wiretest.File(t, key+"\n")), BaseURL: address}
 }
 
 // ask returns a client of a server with the handler, ready to ask.
 func ask(t *testing.T, handler http.HandlerFunc) *deepidv.Client {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return &deepidv.Client{HTTP: client(t), Key: secret(t), BaseURL: server.URL}
+	return at(t, wiretest.Serve(t, handler).URL)
 }
 
-func client(t *testing.T) *http.Client {
-	t.Helper()
-	c, err := wire.Network{}.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.CloseIdleConnections)
-	return c
-}
-
-func secret(t *testing.T) wire.Secret {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(path, []byte(key+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return wire.Secret(path)
-}
-
-// say returns a handler that reads the request and answers with a literal.
-func say(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
-	}
-}
-
-// failed returns the failure, which must name the service and show neither the
-// key nor too much.
 func failed(t *testing.T, err error) *cloud.Failure {
 	t.Helper()
-	f, ok := errors.AsType[*cloud.Failure](err)
-	if !ok {
-		t.Fatalf("error %v is no *cloud.Failure", err)
-	}
-	if f.Provider != "deepidv" || strings.Contains(f.Error(), key) || len(f.Err.Error()) > 300 {
-		t.Errorf("failure = %q", f)
-	}
-	return f
-}
-
-func body(t *testing.T, r *http.Request) []byte {
-	t.Helper()
-	data, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	if int64(len(data)) != r.ContentLength {
-		t.Errorf("%d bytes with a Content-Length of %d", len(data), r.ContentLength)
-	}
-	return data
+	return wiretest.Failed(t, err, "deepidv", key)
 }
 
 // checkCompare holds a comparison to what all ways of sending have in common.
@@ -106,13 +57,13 @@ func checkCompare(t *testing.T, r *http.Request) {
 }
 
 // files reads a form of two files; the fields in the order sent.
-func files(t *testing.T, r *http.Request, data []byte) (names []string, contents [][]byte) {
+func files(t *testing.T, r wiretest.Request) (names []string, contents [][]byte) {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		t.Fatalf("Content-Type: %q", r.Header.Get("Content-Type"))
 	}
-	for form := multipart.NewReader(bytes.NewReader(data), params["boundary"]); ; {
+	for form := multipart.NewReader(bytes.NewReader(r.Data), params["boundary"]); ; {
 		part, err := form.NextPart()
 		if err == io.EOF {
 			return names, contents
@@ -131,58 +82,46 @@ func files(t *testing.T, r *http.Request, data []byte) (names []string, contents
 	}
 }
 
+// compared asks a service that gives the good answer and returns what it was
+// sent, in the order source, target.
+func compared(t *testing.T, send deepidv.Send, idFirst bool) (sent wiretest.Request, source, target []byte) {
+	t.Helper()
+	s := wiretest.Serve(t, wiretest.Say(200, good))
+	c := at(t, s.URL)
+	c.Send, c.IDAsSource = send, idFirst
+	got, err := wiretest.Ask(t, c)
+	sent = s.Requests()[0]
+	if want := (cloud.Answer{Score: 96.4, Sent: int64(len(sent.Data)), Status: 200}); err != nil || got != want {
+		t.Errorf("Compare() = %+v, %v, want %+v", got, err, want)
+	}
+	checkCompare(t, sent.Request)
+	q := wiretest.Question()
+	if idFirst {
+		return sent, q.ID, q.Live
+	}
+	return sent, q.Live, q.ID
+}
+
 func TestMultipart(t *testing.T) {
-	q := question()
 	for _, idFirst := range []bool{false, true} {
-		var sent int
-		c := ask(t, func(w http.ResponseWriter, r *http.Request) {
-			data := body(t, r)
-			sent = len(data)
-			checkCompare(t, r)
-			names, contents := files(t, r, data)
-			want := [][]byte{q.Live, q.ID}
-			if idFirst {
-				want = [][]byte{q.ID, q.Live}
-			}
-			if len(names) != 2 || names[0] != "source" || names[1] != "target" || !bytes.Equal(contents[0], want[0]) || !bytes.Equal(contents[1], want[1]) {
-				t.Errorf("ID first %t: parts %q hold %q", idFirst, names, contents)
-			}
-			_, _ = io.WriteString(w, good)
-		})
-		c.IDAsSource = idFirst
-		got, err := c.Compare(t.Context(), q)
-		if want := (cloud.Answer{Score: 96.4, Sent: int64(sent), Status: 200}); err != nil || got != want {
-			t.Errorf("Compare() = %+v, %v, want %+v", got, err, want)
+		sent, source, target := compared(t, deepidv.Multipart, idFirst)
+		names, contents := files(t, sent)
+		if len(names) != 2 || names[0] != "source" || names[1] != "target" || !bytes.Equal(contents[0], source) || !bytes.Equal(contents[1], target) {
+			t.Errorf("ID first %t: parts %q hold %q", idFirst, names, contents)
 		}
 	}
 }
 
 func TestJSON(t *testing.T) {
-	q := question()
 	for _, idFirst := range []bool{false, true} {
-		var sent int
-		c := ask(t, func(w http.ResponseWriter, r *http.Request) {
-			data := body(t, r)
-			sent = len(data)
-			checkCompare(t, r)
-			if got := r.Header.Get("Content-Type"); got != "application/json" {
-				t.Errorf("Content-Type: %q", got)
-			}
-			source, target := q.Live, q.ID
-			if idFirst {
-				source, target = q.ID, q.Live
-			}
-			b := base64.StdEncoding
-			want := `{"source":"` + b.EncodeToString(source) + `","target":"` + b.EncodeToString(target) + `"}`
-			if string(data) != want {
-				t.Errorf("ID first %t: sent %s, want %s", idFirst, data, want)
-			}
-			_, _ = io.WriteString(w, good)
-		})
-		c.Send, c.IDAsSource = deepidv.JSON, idFirst
-		got, err := c.Compare(t.Context(), q)
-		if want := (cloud.Answer{Score: 96.4, Sent: int64(sent), Status: 200}); err != nil || got != want {
-			t.Errorf("Compare() = %+v, %v, want %+v", got, err, want)
+		sent, source, target := compared(t, deepidv.JSON, idFirst)
+		if got := sent.Header.Get("Content-Type"); got != "application/json" {
+			t.Errorf("Content-Type: %q", got)
+		}
+		b := base64.StdEncoding
+		want := `{"source":"` + b.EncodeToString(source) + `","target":"` + b.EncodeToString(target) + `"}`
+		if string(sent.Data) != want {
+			t.Errorf("ID first %t: sent %s, want %s", idFirst, sent.Data, want)
 		}
 	}
 }
@@ -210,16 +149,14 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, idFirst := range []bool{no, yes} {
-				client := ask(t, say(200, c.body))
+				client := ask(t, wiretest.Say(200, c.body))
 				client.IDAsSource = idFirst
 				want := c.missing
 				if idFirst {
 					want = c.turns
 				}
-				got, err := client.Compare(t.Context(), question())
-				if err != nil || got.Score != c.score || got.Missing != want || got.Status != 200 {
-					t.Errorf("ID first %t: Compare() = %+v, %v, want score %v, missing %q", idFirst, got, err, c.score, want)
-				}
+				got, err := wiretest.Ask(t, client)
+				wiretest.CheckAnswer(t, got, err, cloud.Answer{Score: c.score, Missing: want, Status: 200})
 			}
 		})
 	}
@@ -234,6 +171,7 @@ func TestNotAnAnswer(t *testing.T) {
 		"HTML":                   `<!DOCTYPE html><html><body>Welcome</body></html>`,
 		"truncated":              good[:60],
 		"two answers":            good + good,
+		"huge":                   good + strings.Repeat(" ", 2<<20),
 		"error with 200":         `{"error":"Too busy"}`,
 		"no verdict":             `{"confidence":96.4,"threshold":80,"sourceFaceDetected":true,"targetFaceDetected":true}`,
 		"no confidence":          `{"isMatch":true,"threshold":80,"sourceFaceDetected":true,"targetFaceDetected":true}`,
@@ -256,13 +194,8 @@ func TestNotAnAnswer(t *testing.T) {
 		"no match, no threshold": `{"isMatch":false,"confidence":0,"threshold":0,"sourceFaceDetected":true,"targetFaceDetected":true}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ask(t, say(200, body)).Compare(t.Context(), question())
-			if f := failed(t, err); f.Kind != cloud.Server || f.Status != 200 {
-				t.Errorf("failure = %v, want of kind server", f)
-			}
-			if got.Score != 0 || got.Sent == 0 || got.Status != 200 {
-				t.Errorf("answer = %+v", got)
-			}
+			got, err := wiretest.Ask(t, ask(t, wiretest.Say(200, body)))
+			wiretest.CheckNoScore(t, got, failed(t, err))
 		})
 	}
 }
@@ -298,20 +231,8 @@ func TestErrors(t *testing.T) {
 		"null":               {400, `null`, "", cloud.Rejected, "no reason given", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := ask(t, func(w http.ResponseWriter, r *http.Request) {
-				if c.wait != "" {
-					w.Header().Set("Retry-After", c.wait)
-				}
-				say(c.status, c.body)(w, r)
-			})
-			got, err := client.Compare(t.Context(), question())
-			f := failed(t, err)
-			if f.Kind != c.kind || f.Status != c.status || f.RetryAfter != c.after || f.Err.Error() != c.text {
-				t.Errorf("failure = %v, wait %v, want %s: %s, wait %v", f, f.RetryAfter, c.kind, c.text, c.after)
-			}
-			if got.Status != c.status || got.Sent == 0 {
-				t.Errorf("answer = %+v", got)
-			}
+			got, err := wiretest.Ask(t, ask(t, wiretest.SayWait(c.status, c.body, c.wait)))
+			wiretest.CheckRefusal(t, got, failed(t, err), cloud.Failure{Kind: c.kind, Status: c.status, RetryAfter: c.after, Err: errors.New(c.text)})
 		})
 	}
 }
@@ -338,16 +259,11 @@ func TestCheck(t *testing.T) {
 }
 
 func TestBasePathIsKept(t *testing.T) {
-	asked := make(chan string, 1)
-	c := ask(t, func(w http.ResponseWriter, r *http.Request) {
-		asked <- r.URL.Path
-		_, _ = io.WriteString(w, good)
-	})
-	c.BaseURL += "/gateway/"
-	if _, err := c.Compare(t.Context(), question()); err != nil {
+	s := wiretest.Serve(t, wiretest.Say(200, good))
+	if _, err := wiretest.Ask(t, at(t, s.URL+"/gateway/")); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-asked; got != "/gateway/v1/face/compare" {
+	if got := s.Requests()[0].URL.Path; got != "/gateway/v1/face/compare" {
 		t.Errorf("asked %s", got)
 	}
 }
@@ -355,29 +271,27 @@ func TestBasePathIsKept(t *testing.T) {
 func TestUnreadableKey(t *testing.T) {
 	c := ask(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a key") })
 	c.Key = wire.Secret(filepath.Join(t.TempDir(), "none"))
-	got, err := c.Compare(t.Context(), question())
+	got, err := wiretest.Ask(t, c)
 	if f := failed(t, err); f.Kind != cloud.Unauthorised || f.Status != 0 || !errors.Is(f, os.ErrNotExist) || got != (cloud.Answer{}) {
 		t.Errorf("answer %+v, failure %v", got, f)
 	}
 }
 
 func TestPictureOfTheLimit(t *testing.T) {
-	q := question()
+	q := wiretest.Question()
 	q.Live = bytes.Repeat([]byte{1}, deepidv.MaxBytes)
-	c := ask(t, func(w http.ResponseWriter, r *http.Request) {
-		if _, contents := files(t, r, body(t, r)); len(contents) != 2 || !bytes.Equal(contents[0], q.Live) {
-			t.Error("a picture of 15 MiB did not arrive as it was")
-		}
-		_, _ = io.WriteString(w, good)
-	})
-	if _, err := c.Compare(t.Context(), q); err != nil {
+	s := wiretest.Serve(t, wiretest.Say(200, good))
+	if _, err := at(t, s.URL).Compare(t.Context(), q); err != nil {
 		t.Error(err)
+	}
+	if _, contents := files(t, s.Requests()[0]); len(contents) != 2 || !bytes.Equal(contents[0], q.Live) {
+		t.Error("a picture of 15 MiB did not arrive as it was")
 	}
 }
 
 func TestOversizePictureIsNotSent(t *testing.T) {
 	c := ask(t, func(http.ResponseWriter, *http.Request) { t.Error("asked about a picture of more than 15 MiB") })
-	q := question()
+	q := wiretest.Question()
 	q.ID = bytes.Repeat([]byte{1}, deepidv.MaxBytes+1)
 	got, err := c.Compare(t.Context(), q)
 	if f := failed(t, err); f.Kind != cloud.Rejected || got.Sent != 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/deepidv"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 // A store is the service with its upload store, all on one server.
@@ -32,7 +33,10 @@ func newStore(t *testing.T) *store { return &store{t: t, objects: map[string][]b
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data := body(s.t, r)
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Error(err)
+	}
 	s.sent += int64(len(data))
 	s.calls = append(s.calls, r.Method+" "+r.URL.Path)
 	switch r.URL.Path {
@@ -65,7 +69,7 @@ func (s *store) presign(w http.ResponseWriter, r *http.Request, data []byte) {
 	if r.Header.Get("x-api-key") != key || r.Header.Get("Content-Type") != "application/json" {
 		s.t.Errorf("presign with %v", r.Header)
 	}
-	q := question()
+	q := wiretest.Question()
 	first, second := len(q.Live), len(q.ID)
 	if strings.Contains(string(data), fmt.Sprintf(`[{"contentType":"image/jpeg","byteLength":%d}`, second)) {
 		first, second = second, first
@@ -79,12 +83,12 @@ func (s *store) presign(w http.ResponseWriter, r *http.Request, data []byte) {
 }
 
 func TestPresigned(t *testing.T) {
-	q := question()
+	q := wiretest.Question()
 	for _, idFirst := range []bool{false, true} {
 		s := newStore(t)
 		c := ask(t, s.ServeHTTP)
 		s.base, c.Send, c.IDAsSource = c.BaseURL, deepidv.Presigned, idFirst
-		got, err := c.Compare(t.Context(), q)
+		got, err := wiretest.Ask(t, c)
 		if want := (cloud.Answer{Score: 96.4, Sent: s.sent, Status: 200}); err != nil || got != want {
 			t.Errorf("Compare() = %+v, %v, want %+v", got, err, want)
 		}
@@ -129,10 +133,10 @@ func TestPresignRefused(t *testing.T) {
 				if r.URL.Path != "/v1/upload/presign" {
 					t.Errorf("went on to %s", r.URL.Path)
 				}
-				say(c.status, c.body)(w, r)
+				wiretest.Say(c.status, c.body)(w, r)
 			})
 			client.Send = deepidv.Presigned
-			got, err := client.Compare(t.Context(), question())
+			got, err := wiretest.Ask(t, client)
 			if f := failed(t, err); f.Kind != c.kind || f.Status != c.status || got.Status != c.status {
 				t.Errorf("answer %+v, failure %v", got, f)
 			}
@@ -155,10 +159,10 @@ func TestUploadAddressRefused(t *testing.T) {
 			if r.URL.Path != "/v1/upload/presign" {
 				t.Errorf("%s: went on to %s", address, r.URL)
 			}
-			say(200, fmt.Sprintf(`{"uploads":[{"uploadUrl":%[1]s,"fileKey":"a"},{"uploadUrl":%[1]s,"fileKey":"b"}]}`, quoted))(w, r)
+			wiretest.Say(200, fmt.Sprintf(`{"uploads":[{"uploadUrl":%[1]s,"fileKey":"a"},{"uploadUrl":%[1]s,"fileKey":"b"}]}`, quoted))(w, r)
 		})
 		client.Send = deepidv.Presigned
-		_, err = client.Compare(t.Context(), question())
+		_, err = wiretest.Ask(t, client)
 		if f := failed(t, err); f.Kind != cloud.Server || strings.Contains(f.Error(), "s3cret") {
 			t.Errorf("%s: failure %v", address, f)
 		}
@@ -183,10 +187,10 @@ func TestStoreRefusesUpload(t *testing.T) {
 					return
 				}
 				w.Header().Set("Location", elsewhere.URL)
-				say(status, xml)(w, r)
+				wiretest.Say(status, xml)(w, r)
 			})
 			s.base, c.Send = c.BaseURL, deepidv.Presigned
-			got, err := c.Compare(t.Context(), question())
+			got, err := wiretest.Ask(t, c)
 			if f := failed(t, err); f.Kind != kind || f.Status != status || got.Status != status || strings.Contains(f.Error(), "s3cret") {
 				t.Errorf("%s with %d: answer %+v, failure %v", refused, status, got, f)
 			}

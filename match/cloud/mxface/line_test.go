@@ -2,77 +2,30 @@ package mxface_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"image"
 	"image/jpeg"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/mxface"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 	"github.com/facegate/facegate/match/picture"
 )
 
-func TestBrokenLine(t *testing.T) {
-	for name, c := range map[string]struct {
-		handler http.HandlerFunc
-		kind    cloud.Kind
-		status  int
-	}{
-		"reset": {reset, cloud.Network, 0},
-		"cut off": {func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "5000")
-			say(200, guide)(w, r)
-		}, cloud.Network, 200},
-		"huge": {say(200, guide+strings.Repeat(" ", 2<<20)), cloud.Server, 200},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := ask(t, c.handler).Compare(t.Context(), question())
-			if f := failed(t, err); f.Kind != c.kind || f.Status != c.status || got.Status != c.status || got.Score != 0 {
-				t.Errorf("answer %+v, failure %v", got, f)
-			}
-		})
-	}
-}
-
-// reset closes the connection so that the other end gets an error.
-func reset(w http.ResponseWriter, _ *http.Request) {
-	conn, _, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		return
-	}
-	if c, ok := conn.(*net.TCPConn); ok {
-		_ = c.SetLinger(0)
-	}
-	_ = conn.Close()
-}
-
-func TestStallEndsWithTheContext(t *testing.T) {
-	late := errors.New("too late")
-	ctx, end := context.WithCancelCause(t.Context())
-	c := ask(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		end(late)
-		<-r.Context().Done()
-	})
-	got, err := c.Compare(ctx, question())
-	if f := failed(t, err); f.Kind != cloud.Network || !errors.Is(f, late) || got.Sent == 0 {
-		t.Errorf("answer %+v, failure %v", got, f)
-	}
+func TestLine(t *testing.T) {
+	wiretest.TestLine(t, func(t *testing.T, address string) cloud.Provider { return at(t, address) }, guide, key)
 }
 
 func TestUnreadableKey(t *testing.T) {
 	c := ask(t, func(http.ResponseWriter, *http.Request) { t.Error("asked without a key") })
 	c.Key = wire.Secret(filepath.Join(t.TempDir(), "none"))
-	got, err := c.Compare(t.Context(), question())
+	got, err := wiretest.Ask(t, c)
 	if f := failed(t, err); f.Kind != cloud.Unauthorised || !errors.Is(f, os.ErrNotExist) || got != (cloud.Answer{}) {
 		t.Errorf("answer %+v, failure %v", got, f)
 	}
@@ -87,15 +40,13 @@ func TestOversizePictureIsShrunk(t *testing.T) {
 	var fields struct {
 		Image1 []byte `json:"encoded_image1"`
 	}
-	c := ask(t, func(w http.ResponseWriter, r *http.Request) {
-		if err := json.NewDecoder(r.Body).Decode(&fields); err != nil {
-			t.Error(err)
-		}
-		_, _ = io.WriteString(w, guide)
-	})
-	q := question()
+	s := wiretest.Serve(t, wiretest.Say(200, guide))
+	q := wiretest.Question()
 	q.Live = large
-	if _, err := c.Compare(t.Context(), q); err != nil {
+	if _, err := at(t, s.URL).Compare(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(s.Requests()[0].Data, &fields); err != nil {
 		t.Fatal(err)
 	}
 	size, err := jpeg.DecodeConfig(bytes.NewReader(fields.Image1))

@@ -3,11 +3,7 @@ package mxface_test
 import (
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +11,7 @@ import (
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/mxface"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 const key = "mx-k3y"
@@ -28,52 +25,25 @@ const guide = `{"matchedFaces":[{"matchResult":1,
 		"points":[{"x":58.2854,"y":-42.453003},{"x":1562.8524,"y":-20.026917},{"x":30.252747,"y":1838.2557},{"x":1534.8197,"y":1860.6819}],
 		"quality":94.401535}}]}`
 
-func question() cloud.Question {
-	return cloud.Question{Live: []byte("\xff\xd8live\xfb\xff"), ID: []byte("\xff\xd8the ID")}
+// at returns a client of the service at an address.
+func at(t *testing.T, address string) *mxface.Client {
+	t.Helper()
+	return &mxface.Client{HTTP: wiretest.Client(t, wire.Network{}), Key: wire.Secret(wiretest.File(t, key+"\n")), BaseURL: address}
 }
 
 // ask returns a client of a server with the handler, ready to ask.
 func ask(t *testing.T, handler http.HandlerFunc) *mxface.Client {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	c, err := wire.Network{}.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.CloseIdleConnections)
-	path := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(path, []byte(key+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &mxface.Client{HTTP: c, Key: wire.Secret(path), BaseURL: server.URL}
+	return at(t, wiretest.Serve(t, handler).URL)
 }
 
-// say returns a handler that reads the request and answers with a literal.
-func say(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
-	}
-}
-
-// failed returns the failure, which must name the service and show neither the
-// key nor too much.
 func failed(t *testing.T, err error) *cloud.Failure {
 	t.Helper()
-	f, ok := errors.AsType[*cloud.Failure](err)
-	if !ok {
-		t.Fatalf("error %v is no *cloud.Failure", err)
-	}
-	if f.Provider != "mxface" || strings.Contains(f.Error(), key) || len(f.Err.Error()) > 300 {
-		t.Errorf("failure = %q", f)
-	}
-	return f
+	return wiretest.Failed(t, err, "mxface", key)
 }
 
 func TestRequest(t *testing.T) {
-	q := question()
+	q := wiretest.Question()
 	live, id := base64.StdEncoding.EncodeToString(q.Live), base64.StdEncoding.EncodeToString(q.ID)
 	for name, c := range map[string]struct {
 		set    func(*mxface.Client)
@@ -95,23 +65,19 @@ func TestRequest(t *testing.T) {
 			`{"encoded_image1":"` + live + `","encoded_image2":"` + id + `"}`, `{"confidence":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := ask(t, func(w http.ResponseWriter, r *http.Request) {
-				data, err := io.ReadAll(r.Body)
-				if err != nil || int64(len(data)) != r.ContentLength {
-					t.Errorf("%d bytes with a Content-Length of %d, %v", len(data), r.ContentLength, err)
-				}
-				if r.Method != http.MethodPost || r.URL.String() != c.path || string(data) != c.body {
-					t.Errorf("%s %s %s, want %s %s", r.Method, r.URL, data, c.path, c.body)
-				}
-				if r.Header.Get("Subscriptionkey") != key || r.Header.Get("Content-Type") != "application/json" {
-					t.Errorf("headers: %v", r.Header)
-				}
-				_, _ = io.WriteString(w, c.answer)
-			})
+			s := wiretest.Serve(t, wiretest.Say(200, c.answer))
+			client := at(t, s.URL)
 			c.set(client)
-			got, err := client.Compare(t.Context(), q)
+			got, err := wiretest.Ask(t, client)
 			if want := (cloud.Answer{Score: 1, Sent: int64(len(c.body)), Status: 200}); err != nil || got != want {
 				t.Errorf("Compare() = %+v, %v, want %+v", got, err, want)
+			}
+			r := s.Requests()[0]
+			if r.Method != http.MethodPost || r.URL.String() != c.path || string(r.Data) != c.body {
+				t.Errorf("%s %s %s, want %s %s", r.Method, r.URL, r.Data, c.path, c.body)
+			}
+			if r.Header.Get("Subscriptionkey") != key || r.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("headers: %v", r.Header)
 			}
 		})
 	}
@@ -147,12 +113,10 @@ func TestScores(t *testing.T) {
 		"v1 none":                {mxface.V1, false, `{"confidence":0,"matchedFaces":null}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := ask(t, say(200, c.body))
+			client := ask(t, wiretest.Say(200, c.body))
 			client.Version, client.Confidence = c.version, c.confidence
-			got, err := client.Compare(t.Context(), question())
-			if err != nil || got.Score != c.want || got.Missing != cloud.Neither || got.Status != 200 {
-				t.Errorf("Compare() = %+v, %v, want score %v", got, err, c.want)
-			}
+			got, err := wiretest.Ask(t, client)
+			wiretest.CheckAnswer(t, got, err, cloud.Answer{Score: c.want, Status: 200})
 		})
 	}
 }
@@ -179,12 +143,10 @@ func TestNoFace(t *testing.T) {
 		"v3 null text, another": {mxface.V3, 400, `{"errorMessage":null,"error":"","message":"Face not found"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := ask(t, say(c.status, c.body))
+			client := ask(t, wiretest.Say(c.status, c.body))
 			client.Version = c.version
-			got, err := client.Compare(t.Context(), question())
-			if err != nil || got.Missing != cloud.Unknown || got.Score != 0 || got.Status != c.status || got.Sent == 0 {
-				t.Errorf("Compare() = %+v, %v, want an unknown side", got, err)
-			}
+			got, err := wiretest.Ask(t, client)
+			wiretest.CheckAnswer(t, got, err, cloud.Answer{Missing: cloud.Unknown, Status: c.status})
 		})
 	}
 }
@@ -224,20 +186,8 @@ func TestErrors(t *testing.T) {
 		"odd types":     {400, `{"errorMessage":{},"error":[1],"message":"the reason"}`, "", cloud.Rejected, "the reason", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := ask(t, func(w http.ResponseWriter, r *http.Request) {
-				if c.wait != "" {
-					w.Header().Set("Retry-After", c.wait)
-				}
-				say(c.status, c.body)(w, r)
-			})
-			got, err := client.Compare(t.Context(), question())
-			f := failed(t, err)
-			if f.Kind != c.kind || f.Status != c.status || f.RetryAfter != c.after || f.Err.Error() != c.text {
-				t.Errorf("failure = %v, wait %v, want %s: %s, wait %v", f, f.RetryAfter, c.kind, c.text, c.after)
-			}
-			if got.Status != c.status || got.Sent == 0 || got.Score != 0 {
-				t.Errorf("answer = %+v", got)
-			}
+			got, err := wiretest.Ask(t, ask(t, wiretest.SayWait(c.status, c.body, c.wait)))
+			wiretest.CheckRefusal(t, got, failed(t, err), cloud.Failure{Kind: c.kind, Status: c.status, RetryAfter: c.after, Err: errors.New(c.text)})
 		})
 	}
 }
@@ -254,6 +204,7 @@ func TestNotAnAnswer(t *testing.T) {
 		"HTML":                 {mxface.V3, false, `<html>Welcome</html>`},
 		"truncated":            {mxface.V3, false, guide[:300]},
 		"two answers":          {mxface.V3, false, guide + guide},
+		"huge":                 {mxface.V3, false, guide + strings.Repeat(" ", 2<<20)},
 		"no pairs":             {mxface.V3, false, `{}`},
 		"null pairs":           {mxface.V3, false, `{"matchedFaces":null}`},
 		"null pair":            {mxface.V3, false, `{"matchedFaces":[null]}`},
@@ -288,15 +239,10 @@ func TestNotAnAnswer(t *testing.T) {
 		"v1 null":              {mxface.V1, false, `{"confidence":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := ask(t, say(200, c.body))
+			client := ask(t, wiretest.Say(200, c.body))
 			client.Version, client.Confidence = c.version, c.confidence
-			got, err := client.Compare(t.Context(), question())
-			if f := failed(t, err); f.Kind != cloud.Server || f.Status != 200 {
-				t.Errorf("failure = %v, want of kind server", f)
-			}
-			if got.Score != 0 || got.Missing != cloud.Neither || got.Sent == 0 || got.Status != 200 {
-				t.Errorf("answer = %+v", got)
-			}
+			got, err := wiretest.Ask(t, client)
+			wiretest.CheckNoScore(t, got, failed(t, err))
 		})
 	}
 }

@@ -19,11 +19,12 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/rekognition"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 // A store is a bucket that keeps versions.
 type store struct {
-	*service
+	*wiretest.Service
 
 	// mu guards the following
 	mu      sync.Mutex
@@ -33,7 +34,7 @@ type store struct {
 
 func newStore(t *testing.T) *store {
 	s := &store{objects: map[string]int{}}
-	s.service = serve(t, s.answer)
+	s.Service = wiretest.Serve(t, s.answer)
 	return s
 }
 
@@ -67,12 +68,12 @@ func withBucket(t *testing.T, faces, s3 string) rekognition.Settings {
 func TestPicturesGoByBucket(t *testing.T) {
 	s3 := newStore(t)
 	var stored int
-	faces := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	faces := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		stored = len(s3.left())
 		says(200, fmt.Sprintf(oneMatch, "99"))(w, r)
 	})
 	c := client(t, withBucket(t, faces.URL, s3.URL))
-	answer, err := ask(t, c)
+	answer, err := wiretest.Ask(t, c)
 	if err != nil || answer.Score != 99 {
 		t.Fatalf("answer %+v, %v", answer, err)
 	}
@@ -88,20 +89,20 @@ func TestPicturesGoByBucket(t *testing.T) {
 
 	type object struct{ Bucket, Name, Version string }
 	var body struct{ SourceImage, TargetImage struct{ S3Object object } }
-	compare := faces.requests()[0]
-	if err := json.Unmarshal(compare.body, &body); err != nil {
+	compare := faces.Requests()[0]
+	if err := json.Unmarshal(compare.Data, &body); err != nil {
 		t.Fatal(err)
 	}
-	sent := int64(len(compare.body))
-	for o, picture := range map[object][]byte{body.SourceImage.S3Object: question().Live, body.TargetImage.S3Object: question().ID} {
-		at := slices.IndexFunc(s3.requests(), func(r request) bool { return r.Method == "PUT" && r.URL.Path == "/gate/"+o.Name })
+	sent := int64(len(compare.Data))
+	for o, picture := range map[object][]byte{body.SourceImage.S3Object: wiretest.Question().Live, body.TargetImage.S3Object: wiretest.Question().ID} {
+		at := slices.IndexFunc(s3.Requests(), func(r wiretest.Request) bool { return r.Method == "PUT" && r.URL.Path == "/gate/"+o.Name })
 		if at < 0 || !strings.HasPrefix(o.Name, "kiosk-7/") || len(o.Name) < 30 || o.Bucket != "gate" || o.Version == "" {
 			t.Fatalf("compared %+v, which is not stored", o)
 		}
-		r := s3.requests()[at]
-		sent += int64(len(r.body))
-		if !bytes.Equal(r.body, picture) || r.Header.Get("Content-Type") != "image/jpeg" {
-			t.Errorf("stored %q as %s, want %q", r.body, r.Header.Get("Content-Type"), picture)
+		r := s3.Requests()[at]
+		sent += int64(len(r.Data))
+		if !bytes.Equal(r.Data, picture) || r.Header.Get("Content-Type") != "image/jpeg" {
+			t.Errorf("stored %q as %s, want %q", r.Data, r.Header.Get("Content-Type"), picture)
 		}
 		if given, want := signature(r, strings.TrimPrefix(s3.URL, "http://"), secretAccessKey); given != want {
 			t.Errorf("signature %s, want %s", given, want)
@@ -116,7 +117,7 @@ func TestPicturesAreDeletedAfterFailure(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"refused":   says(400, `{"__type":"InvalidS3ObjectException"}`),
 		"no face":   says(400, `{"__type":"InvalidParameterException"}`),
-		"cut off":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"cut off":   wiretest.Close,
 		"ctx ended": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,8 +127,8 @@ func TestPicturesAreDeletedAfterFailure(t *testing.T) {
 			if answer == nil {
 				answer = func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() }
 			}
-			c := client(t, withBucket(t, serve(t, answer).URL, s3.URL))
-			_, _ = c.Compare(ctx, question())
+			c := client(t, withBucket(t, wiretest.Serve(t, answer).URL, s3.URL))
+			_, _ = c.Compare(ctx, wiretest.Question())
 			if err := c.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -154,27 +155,27 @@ func TestUploadFails(t *testing.T) {
 	} {
 		t.Run(tt.body, func(t *testing.T) {
 			t.Parallel() // a failed upload is deleted again, later
-			faces := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
-			s3 := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			faces := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+			s3 := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == "PUT" && strings.HasSuffix(r.URL.Path, "-source.jpg") {
 					w.WriteHeader(tt.status)
 					_, _ = io.WriteString(w, tt.body)
 				}
 			})
 			c := client(t, withBucket(t, faces.URL, s3.URL))
-			_, err := ask(t, c)
+			_, err := wiretest.Ask(t, c)
 			if f := failureOf(t, err); f.Kind != tt.want || f.Status != tt.status {
 				t.Errorf("failure %v, want %s", f, tt.want)
 			}
 			_ = c.Close()
 			deleted := 0
-			for _, r := range s3.requests() {
+			for _, r := range s3.Requests() {
 				if r.Method == "DELETE" {
 					deleted++
 				}
 			}
-			if deleted != 3 || len(faces.requests()) != 0 {
-				t.Errorf("deleted %d times, %d compared; want 3, 0", deleted, len(faces.requests()))
+			if deleted != 3 || len(faces.Requests()) != 0 {
+				t.Errorf("deleted %d times, %d compared; want 3, 0", deleted, len(faces.Requests()))
 			}
 		})
 	}
@@ -219,7 +220,7 @@ func TestPictureStoredAfterTheDeadlineIsDeleted(t *testing.T) {
 		c := client(t, set)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := c.Compare(ctx, question())
+		_, err := c.Compare(ctx, wiretest.Question())
 		if f := failureOf(t, err); !errors.Is(f, context.DeadlineExceeded) {
 			t.Errorf("failure %v", f)
 		}
@@ -239,24 +240,24 @@ func TestPictureStoredAfterTheDeadlineIsDeleted(t *testing.T) {
 // must not collect calls without end.
 func TestDeletionFails(t *testing.T) {
 	hold := make(chan struct{})
-	s3 := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s3 := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "DELETE" {
 			<-hold
 			w.WriteHeader(403)
 		}
 	})
-	set := withBucket(t, serve(t, says(200, fmt.Sprintf(oneMatch, "99"))).URL, s3.URL)
+	set := withBucket(t, wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99"))).URL, s3.URL)
 	var log bytes.Buffer
 	set.Log = slog.New(slog.NewTextHandler(&log, nil))
 	c := client(t, set)
 	for range 8 {
-		if _, err := ask(t, c); err != nil {
+		if _, err := wiretest.Ask(t, c); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := c.Compare(ctx, question())
+	_, err := c.Compare(ctx, wiretest.Question())
 	if f := failureOf(t, err); f.Kind != cloud.Network || !errors.Is(f, context.DeadlineExceeded) {
 		t.Errorf("ninth call: %v, want network", f)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/rekognition"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 const arn = "arn:aws:iam::123456789012:role/gate"
@@ -30,19 +31,19 @@ func withRole(t *testing.T, faces, sts string) rekognition.Settings {
 }
 
 func TestRoleIsAssumedOnce(t *testing.T) {
-	sts := serve(t, says(200, assumed("ASIAROLE", time.Now().Add(time.Hour))))
-	faces := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+	sts := wiretest.Serve(t, says(200, assumed("ASIAROLE", time.Now().Add(time.Hour))))
+	faces := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
 	c := client(t, withRole(t, faces.URL, sts.URL))
 	for range 2 {
-		if _, err := ask(t, c); err != nil {
+		if _, err := wiretest.Ask(t, c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	requests := sts.requests()
+	requests := sts.Requests()
 	if len(requests) != 1 {
 		t.Fatalf("%d requests to STS, want 1", len(requests))
 	}
-	form, err := url.ParseQuery(string(requests[0].body))
+	form, err := url.ParseQuery(string(requests[0].Data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func TestRoleIsAssumedOnce(t *testing.T) {
 	if a := requests[0].Header.Get("Authorization"); a != "" {
 		t.Errorf("token sent with authorization %s", a)
 	}
-	r := faces.requests()[1]
+	r := faces.Requests()[1]
 	if given, want := signature(r, strings.TrimPrefix(faces.URL, "http://"), "role-secret"); given != want {
 		t.Errorf("signature %s, want %s", given, want)
 	}
@@ -74,12 +75,12 @@ func TestRoleIsRenewed(t *testing.T) {
 		"when refused": {time.Hour, says(400, `{"__type":"ExpiredTokenException"}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sts := serve(t, says(200, assumed("ASIAROLE", time.Now().Add(tt.lives))))
-			c := client(t, withRole(t, serve(t, tt.faces).URL, sts.URL))
+			sts := wiretest.Serve(t, says(200, assumed("ASIAROLE", time.Now().Add(tt.lives))))
+			c := client(t, withRole(t, wiretest.Serve(t, tt.faces).URL, sts.URL))
 			for range 2 {
-				_, _ = ask(t, c)
+				_, _ = wiretest.Ask(t, c)
 			}
-			if n := len(sts.requests()); n != 2 {
+			if n := len(sts.Requests()); n != 2 {
 				t.Errorf("%d requests to STS, want 2", n)
 			}
 		})
@@ -106,12 +107,12 @@ func TestRoleIsNotAssumed(t *testing.T) {
 		{"web page", 200, `<html><p>`, cloud.Server},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			faces := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
-			_, err := ask(t, client(t, withRole(t, faces.URL, serve(t, says(tt.status, tt.body)).URL)))
+			faces := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+			_, err := wiretest.Ask(t, client(t, withRole(t, faces.URL, wiretest.Serve(t, says(tt.status, tt.body)).URL)))
 			if f := failureOf(t, err); f.Kind != tt.want || f.Status != tt.status || strings.Contains(f.Error(), "web.identity") {
 				t.Errorf("failure %v, want %s", f, tt.want)
 			}
-			if n := len(faces.requests()); n != 0 {
+			if n := len(faces.Requests()); n != 0 {
 				t.Errorf("%d pictures sent", n)
 			}
 		})
@@ -119,7 +120,7 @@ func TestRoleIsNotAssumed(t *testing.T) {
 }
 
 func TestUnreadableKeys(t *testing.T) {
-	s := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+	s := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
 	for name, change := range map[string]func(*rekognition.Settings){
 		"id":     func(s *rekognition.Settings) { s.Keys.AccessKeyID = "/nowhere/id" },
 		"secret": func(s *rekognition.Settings) { s.Keys.SecretAccessKey = "/nowhere/secret" },
@@ -130,29 +131,29 @@ func TestUnreadableKeys(t *testing.T) {
 	} {
 		set := settings(t, s.URL)
 		change(&set)
-		_, err := ask(t, client(t, set))
+		_, err := wiretest.Ask(t, client(t, set))
 		if f := failureOf(t, err); f.Kind != cloud.Unauthorised || !strings.Contains(f.Error(), "/nowhere/") {
 			t.Errorf("%s: failure %v, want unauthorised with the file's name", name, f)
 		}
 	}
-	if n := len(s.requests()); n != 0 {
+	if n := len(s.Requests()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
 }
 
 func TestKeyIsReadForEachCall(t *testing.T) {
-	s := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+	s := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
 	set := settings(t, s.URL)
 	c := client(t, set)
 	for _, id := range []string{"AKIDONE", "AKIDTWO"} {
 		if err := os.WriteFile(string(set.Keys.AccessKeyID), []byte(id), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ask(t, c); err != nil {
+		if _, err := wiretest.Ask(t, c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if a := s.requests()[1].Header.Get("Authorization"); !strings.Contains(a, "AKIDTWO") {
+	if a := s.Requests()[1].Header.Get("Authorization"); !strings.Contains(a, "AKIDTWO") {
 		t.Errorf("authorization %s", a)
 	}
 }

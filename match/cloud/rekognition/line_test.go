@@ -1,10 +1,8 @@
 package rekognition_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,70 +11,20 @@ import (
 	"time"
 
 	"github.com/facegate/facegate/match/cloud"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
-func TestNoAnswer(t *testing.T) {
-	hold := make(chan struct{})
-	defer close(hold)
-	for name, answer := range map[string]http.HandlerFunc{
-		"reset": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"cut off in the body": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "500")
-			_, _ = io.WriteString(w, `{"FaceMatches":[{"Similarity":99}`)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := serve(t, answer)
-			_, err := ask(t, client(t, settings(t, s.URL)))
-			if f := failureOf(t, err); f.Kind != cloud.Network || strings.Contains(f.Error(), s.URL) {
-				t.Errorf("failure %v, want network", f)
-			}
-		})
-	}
-	t.Run("nobody there", func(t *testing.T) {
-		s := serve(t, says(200, ""))
-		s.Close()
-		answer, err := ask(t, client(t, settings(t, s.URL)))
-		if f := failureOf(t, err); f.Kind != cloud.Network || f.Status != 0 || answer.Status != 0 {
-			t.Errorf("failure %v, want network", f)
-		}
-	})
-	for name, before := range map[string]string{"slow": "", "slow body": `{"FaceMatches":[`} {
-		t.Run(name, func(t *testing.T) {
-			reached := make(chan struct{}, 1)
-			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				if before != "" {
-					_, _ = io.WriteString(w, before)
-					w.(http.Flusher).Flush()
-				}
-				reached <- struct{}{}
-				select {
-				case <-hold:
-				case <-r.Context().Done():
-				}
-			})
-			tooLate := errors.New("too late")
-			ctx, cancel := context.WithCancelCause(t.Context())
-			go func() { <-reached; cancel(tooLate) }()
-			_, err := client(t, settings(t, s.URL)).Compare(ctx, question())
-			if f := failureOf(t, err); f.Kind != cloud.Network || !errors.Is(f, tooLate) {
-				t.Errorf("failure %v, want network with the cause", f)
-			}
-		})
-	}
+func TestLine(t *testing.T) {
+	connect := func(t *testing.T, address string) cloud.Provider { return client(t, settings(t, address)) }
+	wiretest.TestLine(t, connect, `{"FaceMatches":[{"Similarity":99}`, accessKeyID, secretAccessKey)
 }
 
 // net/http quotes a header line that it can't parse, which may be ours.
 func TestUnreadableAnswersAreNotQuoted(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		conn, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			return
-		}
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nAuthorization "+strings.ReplaceAll(r.Header.Get("Authorization"), "/", " ")+"\r\n\r\n")
-		_ = conn.Close()
+	s := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		wiretest.Raw(w, "HTTP/1.1 200 OK\r\nAuthorization "+strings.ReplaceAll(r.Header.Get("Authorization"), "/", " ")+"\r\n\r\n")
 	})
-	_, err := ask(t, client(t, settings(t, s.URL)))
+	_, err := wiretest.Ask(t, client(t, settings(t, s.URL)))
 	f := failureOf(t, err)
 	if f.Kind != cloud.Network || strings.Contains(f.Error(), accessKeyID) || strings.Contains(f.Error(), "AWS4") {
 		t.Errorf("failure %v, want network without our header", f)
@@ -85,7 +33,7 @@ func TestUnreadableAnswersAreNotQuoted(t *testing.T) {
 
 func TestAttempts(t *testing.T) {
 	n := 0
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if n++; n < 3 {
 			says(500, `{"__type":"InternalServerError"}`)(w, r)
 			return
@@ -94,20 +42,20 @@ func TestAttempts(t *testing.T) {
 	})
 	set := settings(t, s.URL)
 	set.Attempts = 3
-	answer, err := ask(t, client(t, set))
+	answer, err := wiretest.Ask(t, client(t, set))
 	if err != nil || answer.Score != 99 {
 		t.Fatalf("answer %+v, %v", answer, err)
 	}
-	requests := s.requests()
-	if len(requests) != 3 || answer.Sent != 3*int64(len(requests[0].body)) {
-		t.Errorf("%d attempts of %d bytes, counted %d", len(requests), len(requests[0].body), answer.Sent)
+	requests := s.Requests()
+	if len(requests) != 3 || answer.Sent != 3*int64(len(requests[0].Data)) {
+		t.Errorf("%d attempts of %d bytes, counted %d", len(requests), len(requests[0].Data), answer.Sent)
 	}
 }
 
 // A kiosk's clock may be wrong by more than the five minutes that AWS allows.
 func TestClockIsCorrected(t *testing.T) {
 	ahead := time.Now().Add(time.Hour)
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", ahead.UTC().Format(http.TimeFormat))
 		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 		if err != nil || ahead.Sub(signed).Abs() > 5*time.Minute {
@@ -117,10 +65,10 @@ func TestClockIsCorrected(t *testing.T) {
 		says(200, fmt.Sprintf(oneMatch, "99"))(w, r)
 	})
 	c := client(t, settings(t, s.URL))
-	if _, err := ask(t, c); failureOf(t, err).Kind != cloud.Unauthorised {
+	if _, err := wiretest.Ask(t, c); failureOf(t, err).Kind != cloud.Unauthorised {
 		t.Errorf("first call: %v, want unauthorised", err)
 	}
-	if _, err := ask(t, c); err != nil {
+	if _, err := wiretest.Ask(t, c); err != nil {
 		t.Errorf("second call: %v", err)
 	}
 }
@@ -128,7 +76,7 @@ func TestClockIsCorrected(t *testing.T) {
 // Whatever the environment and the home directory say, the request goes where
 // the settings say, with the key they say.
 func TestNothingFromTheEnvironment(t *testing.T) {
-	wrong := serve(t, says(200, fmt.Sprintf(oneMatch, "100")))
+	wrong := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "100")))
 	home := t.TempDir()
 	shared := "[default]\naws_access_key_id=WRONG\naws_secret_access_key=WRONG\nregion=us-east-1\nendpoint_url=" + wrong.URL + "\n"
 	for _, name := range []string{"config", "credentials"} {
@@ -152,15 +100,15 @@ func TestNothingFromTheEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	right := serve(t, says(500, `{"__type":"InternalServerError"}`))
-	_, err := ask(t, client(t, settings(t, right.URL)))
+	right := wiretest.Serve(t, says(500, `{"__type":"InternalServerError"}`))
+	_, err := wiretest.Ask(t, client(t, settings(t, right.URL)))
 	if f := failureOf(t, err); f.Kind != cloud.Server {
 		t.Errorf("failure %v, want server", f)
 	}
-	if n := len(wrong.requests()); n != 0 {
+	if n := len(wrong.Requests()); n != 0 {
 		t.Errorf("%d requests went where the environment says", n)
 	}
-	requests := right.requests()
+	requests := right.Requests()
 	if len(requests) != 1 {
 		t.Fatalf("%d requests, want 1", len(requests))
 	}
@@ -179,16 +127,12 @@ func TestRegionIsPinned(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-east-1")
 	var host string
 	set := settings(t, "")
-	set.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	set.HTTP = &http.Client{Transport: wiretest.Transport(func(r *http.Request) (*http.Response, error) {
 		host = r.URL.Scheme + "://" + r.URL.Host
 		return nil, errors.New("not sent")
 	})}
-	_, err := ask(t, client(t, set))
+	_, err := wiretest.Ask(t, client(t, set))
 	if f := failureOf(t, err); f.Kind != cloud.Network || host != "https://rekognition.eu-central-1.amazonaws.com" {
 		t.Errorf("asked %s, %v", host, f)
 	}
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -44,10 +44,7 @@ func (m *meter) Do(r *http.Request) (*http.Response, error) {
 	// Neither is signed. The SDK puts what it found in the environment into them.
 	r.Header.Set("User-Agent", "facegate")
 	r.Header.Del("X-Amzn-Trace-Id")
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = counted{r.Body, &m.sent}
-	}
-	answer, err := m.client.Do(r)
+	answer, err := m.client.Do(wire.Count(r, &m.sent))
 	if err != nil {
 		return nil, err
 	}
@@ -55,18 +52,6 @@ func (m *meter) Do(r *http.Request) (*http.Response, error) {
 	m.pause.Store(int64(wire.RetryAfter(answer.Header, time.Now())))
 	answer.Body = &bounded{ReadCloser: answer.Body, left: maxAnswer, cut: &m.cut}
 	return answer, nil
-}
-
-// counted adds up what is read of a body.
-type counted struct {
-	io.ReadCloser
-	n *atomic.Int64
-}
-
-func (c counted) Read(p []byte) (int, error) {
-	n, err := c.ReadCloser.Read(p)
-	c.n.Add(int64(n))
-	return n, err
 }
 
 // bounded ends a body that is too long with errLong.

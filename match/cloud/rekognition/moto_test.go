@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/facegate/facegate/match/cloud/rekognition"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 // moto starts the server that make race prepares and returns its address.
@@ -88,7 +89,7 @@ func TestMoto(t *testing.T) {
 	set := settings(t, address)
 	set.Region = "us-east-1" // where a bucket needs no location
 	t.Run("bytes", func(t *testing.T) {
-		answer, err := ask(t, client(t, set))
+		answer, err := wiretest.Ask(t, client(t, set))
 		if err != nil || answer.Score != 100 || answer.Status != 200 {
 			t.Errorf("answer %+v, %v", answer, err)
 		}
@@ -96,7 +97,7 @@ func TestMoto(t *testing.T) {
 	t.Run("role", func(t *testing.T) {
 		set := set
 		set.Keys, set.Role = rekognition.Keys{}, rekognition.Role{ARN: arn, TokenFile: secret(t, "token"), Endpoint: address}
-		answer, err := ask(t, client(t, set))
+		answer, err := wiretest.Ask(t, client(t, set))
 		if err != nil || answer.Score != 100 {
 			t.Errorf("answer %+v, %v", answer, err)
 		}
@@ -111,7 +112,7 @@ func TestMoto(t *testing.T) {
 				putVersioning(t, at)
 			}
 			c := client(t, set)
-			answer, err := ask(t, c)
+			answer, err := wiretest.Ask(t, c)
 			if err != nil || answer.Score != 100 {
 				t.Errorf("answer %+v, %v", answer, err)
 			}

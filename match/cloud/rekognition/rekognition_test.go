@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"image"
 	"image/jpeg"
-	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/facegate/facegate/match/cloud"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 const (
@@ -27,7 +25,7 @@ const (
 // The vector was made with the SDK's signer; see also TestRequest.
 func TestSignatureOfTestsIsTheDocumentedOne(t *testing.T) {
 	body := `{"SimilarityThreshold":0,"SourceImage":{"Bytes":"/9j/"},"TargetImage":{"Bytes":"/9j+"}}`
-	r := request{&http.Request{Method: "POST", URL: &url.URL{Path: "/"}, ContentLength: int64(len(body)), Header: http.Header{}}, []byte(body)}
+	r := wiretest.Request{Request: &http.Request{Method: "POST", URL: &url.URL{Path: "/"}, ContentLength: int64(len(body)), Header: http.Header{}}, Data: []byte(body)}
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Date", "20150830T123600Z")
 	r.Header.Set("X-Amz-Target", "RekognitionService.CompareFaces")
@@ -42,16 +40,16 @@ func TestSignatureOfTestsIsTheDocumentedOne(t *testing.T) {
 func TestRequest(t *testing.T) {
 	for _, swap := range []bool{false, true} {
 		t.Run(fmt.Sprintf("swap=%t", swap), func(t *testing.T) {
-			s := serve(t, says(200, fmt.Sprintf(oneMatch, "91.5")))
+			s := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "91.5")))
 			set := settings(t, s.URL)
 			set.IDAsSource = swap
 			set.Keys.SessionToken = secret(t, "the/session+token")
-			answer, err := ask(t, client(t, set))
+			answer, err := wiretest.Ask(t, client(t, set))
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := s.requests()[0]
-			want := cloud.Answer{Score: 91.5, Sent: int64(len(r.body)), Status: 200}
+			r := s.Requests()[0]
+			want := cloud.Answer{Score: 91.5, Sent: int64(len(r.Data)), Status: 200}
 			if answer != want {
 				t.Errorf("answer %+v, want %+v", answer, want)
 			}
@@ -79,12 +77,12 @@ func TestRequest(t *testing.T) {
 				SourceImage, TargetImage picture
 			}
 			var got body
-			d := json.NewDecoder(bytes.NewReader(r.body))
+			d := json.NewDecoder(bytes.NewReader(r.Data))
 			d.DisallowUnknownFields()
 			if err := d.Decode(&got); err != nil {
 				t.Fatal(err)
 			}
-			wantBody := body{new(float64), picture{question().Live}, picture{question().ID}}
+			wantBody := body{new(float64), picture{wiretest.Question().Live}, picture{wiretest.Question().ID}}
 			if swap {
 				wantBody.SourceImage, wantBody.TargetImage = wantBody.TargetImage, wantBody.SourceImage
 			}
@@ -112,38 +110,28 @@ func TestAnswers(t *testing.T) {
 		{"no target face", `{` + sourceFace + `,"FaceMatches":[],"UnmatchedFaces":[]}`, cloud.Answer{Missing: cloud.ID}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serve(t, says(200, tt.body))
-			got, err := ask(t, client(t, settings(t, s.URL)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			tt.want.Status, tt.want.Sent = 200, got.Sent
-			if got != tt.want {
-				t.Errorf("answer %+v, want %+v", got, tt.want)
-			}
+			s := wiretest.Serve(t, says(200, tt.body))
+			got, err := wiretest.Ask(t, client(t, settings(t, s.URL)))
+			tt.want.Status = 200
+			wiretest.CheckAnswer(t, got, err, tt.want)
 		})
 	}
 }
 
 func TestMissingTargetFaceFollowsTheRoles(t *testing.T) {
-	s := serve(t, says(200, `{`+sourceFace+`,"FaceMatches":[]}`))
+	s := wiretest.Serve(t, says(200, `{`+sourceFace+`,"FaceMatches":[]}`))
 	set := settings(t, s.URL)
 	set.IDAsSource = true
-	answer, err := ask(t, client(t, set))
+	answer, err := wiretest.Ask(t, client(t, set))
 	if err != nil || answer.Missing != cloud.Live {
 		t.Errorf("missing %v, %v; want live", answer.Missing, err)
 	}
 }
 
 func TestInvalidParameterMissesAFace(t *testing.T) {
-	s := serve(t, says(400, `{"__type":"InvalidParameterException","Code":"InvalidParameterException","Logref":"5022229e","Message":"Request has invalid parameters."}`))
-	answer, err := ask(t, client(t, settings(t, s.URL)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer.Missing != cloud.Unknown || answer.Status != 400 || answer.Sent == 0 {
-		t.Errorf("answer %+v, want an unknown side missing", answer)
-	}
+	s := wiretest.Serve(t, says(400, `{"__type":"InvalidParameterException","Code":"InvalidParameterException","Logref":"5022229e","Message":"Request has invalid parameters."}`))
+	answer, err := wiretest.Ask(t, client(t, settings(t, s.URL)))
+	wiretest.CheckAnswer(t, answer, err, cloud.Answer{Missing: cloud.Unknown, Status: 400})
 }
 
 func TestUnreadableAnswersAreNoScore(t *testing.T) {
@@ -167,14 +155,9 @@ func TestUnreadableAnswersAreNoScore(t *testing.T) {
 		"huge":                   `{"FaceMatches":[` + strings.Repeat(`{"Similarity":99},`, 80_000) + `{"Similarity":99}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, says(200, body))
-			answer, err := ask(t, client(t, settings(t, s.URL)))
-			if f := failureOf(t, err); f.Kind != cloud.Server || f.Status != 200 {
-				t.Errorf("failure %v, want server with 200", f)
-			}
-			if answer.Score != 0 || answer.Missing != cloud.Neither || answer.Status != 200 || answer.Sent == 0 {
-				t.Errorf("answer %+v, want only what the call took", answer)
-			}
+			s := wiretest.Serve(t, says(200, body))
+			answer, err := wiretest.Ask(t, client(t, settings(t, s.URL)))
+			wiretest.CheckNoScore(t, answer, failureOf(t, err))
 		})
 	}
 }
@@ -213,22 +196,17 @@ func TestErrors(t *testing.T) {
 		{413, ``, cloud.Rejected},
 	} {
 		t.Run(fmt.Sprintf("%d %.50s", tt.status, tt.body), func(t *testing.T) {
-			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			s := wiretest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Retry-After", "7")
 				says(tt.status, tt.body)(w, r)
 			})
-			answer, err := ask(t, client(t, settings(t, s.URL)))
+			answer, err := wiretest.Ask(t, client(t, settings(t, s.URL)))
 			f := failureOf(t, err)
-			if f.Kind != tt.want || f.Status != tt.status || f.RetryAfter != 7*time.Second {
-				t.Errorf("failure %v after %v, want %s with %d", f, f.RetryAfter, tt.want, tt.status)
-			}
-			if answer.Status != tt.status || answer.Score != 0 {
-				t.Errorf("answer %+v", answer)
-			}
+			wiretest.CheckRefusal(t, answer, f, cloud.Failure{Kind: tt.want, Status: tt.status, RetryAfter: 7 * time.Second})
 			if len(f.Error()) > 300 {
 				t.Errorf("error of %d bytes", len(f.Error()))
 			}
-			if n := len(s.requests()); n != 1 {
+			if n := len(s.Requests()); n != 1 {
 				t.Errorf("%d attempts, want 1", n)
 			}
 		})
@@ -236,11 +214,11 @@ func TestErrors(t *testing.T) {
 }
 
 func TestErrorHeaderCountsAsCode(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	s := wiretest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amzn-ErrorType", "ThrottlingException:http://internal.example/")
 		w.WriteHeader(400)
 	})
-	_, err := ask(t, client(t, settings(t, s.URL)))
+	_, err := wiretest.Ask(t, client(t, settings(t, s.URL)))
 	if f := failureOf(t, err); f.Kind != cloud.Throttled {
 		t.Errorf("failure %v, want throttled", f)
 	}
@@ -249,10 +227,10 @@ func TestErrorHeaderCountsAsCode(t *testing.T) {
 func TestErrorsHoldNoSecret(t *testing.T) {
 	const token = "FwoGZXIvYXdzEXAMPLETOKEN"
 	for _, code := range []string{"InvalidSignatureException", "AccessDeniedException", "ValidationException", token} {
-		s := serve(t, says(400, fmt.Sprintf(`{"__type":%q,"Message":"x-amz-security-token:%s \u0007 %s"}`, code, token, secretAccessKey)))
+		s := wiretest.Serve(t, says(400, fmt.Sprintf(`{"__type":%q,"Message":"x-amz-security-token:%s \u0007 %s"}`, code, token, secretAccessKey)))
 		set := settings(t, s.URL)
 		set.Keys.SessionToken = secret(t, token)
-		_, err := ask(t, client(t, set))
+		_, err := wiretest.Ask(t, client(t, set))
 		text := failureOf(t, err).Error()
 		for _, s := range []string{token, secretAccessKey, "\a", "Signature="} {
 			if strings.Contains(text, s) {
@@ -262,31 +240,17 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// noise is a picture that no JPEG makes small.
-func noise(t *testing.T, side int) []byte {
-	img := image.NewGray(image.Rect(0, 0, side, side))
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range img.Pix {
-		img.Pix[i] = byte(random.Uint32())
-	}
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 100}); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 func TestPictureOverTheLimitIsMadeSmaller(t *testing.T) {
-	big := noise(t, 2300)
+	big := wiretest.Noise(t, 2300, 2300, 100)
 	if len(big) <= 5<<20 {
 		t.Fatalf("picture of %d bytes is not too big", len(big))
 	}
-	s := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
-	if _, err := client(t, settings(t, s.URL)).Compare(t.Context(), cloud.Question{Live: big, ID: question().ID}); err != nil {
+	s := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+	if _, err := client(t, settings(t, s.URL)).Compare(t.Context(), cloud.Question{Live: big, ID: wiretest.Question().ID}); err != nil {
 		t.Fatal(err)
 	}
 	var body struct{ SourceImage, TargetImage struct{ Bytes []byte } }
-	if err := json.Unmarshal(s.requests()[0].body, &body); err != nil {
+	if err := json.Unmarshal(s.Requests()[0].Data, &body); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(body.SourceImage.Bytes); n > 5<<20 {
@@ -295,24 +259,24 @@ func TestPictureOverTheLimitIsMadeSmaller(t *testing.T) {
 	if _, err := jpeg.Decode(bytes.NewReader(body.SourceImage.Bytes)); err != nil {
 		t.Error(err)
 	}
-	if !bytes.Equal(body.TargetImage.Bytes, question().ID) {
+	if !bytes.Equal(body.TargetImage.Bytes, wiretest.Question().ID) {
 		t.Error("a small picture was changed")
 	}
 }
 
 func TestUnusablePicturesAreNotSent(t *testing.T) {
-	s := serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
+	s := wiretest.Serve(t, says(200, fmt.Sprintf(oneMatch, "99")))
 	c := client(t, settings(t, s.URL))
 	for name, q := range map[string]cloud.Question{
-		"empty":              {Live: nil, ID: question().ID},
-		"big and no picture": {Live: question().Live, ID: make([]byte, 5<<20+1)},
+		"empty":              {Live: nil, ID: wiretest.Question().ID},
+		"big and no picture": {Live: wiretest.Question().Live, ID: make([]byte, 5<<20+1)},
 	} {
 		_, err := c.Compare(t.Context(), q)
 		if f := failureOf(t, err); f.Kind != cloud.Rejected {
 			t.Errorf("%s: failure %v, want rejected", name, f)
 		}
 	}
-	if n := len(s.requests()); n != 0 {
+	if n := len(s.Requests()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
 }
@@ -326,16 +290,14 @@ func FuzzAnswer(f *testing.F) {
 	set := settings(f, "")
 	var status int
 	var body string
-	set.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-	})}
+	set.HTTP = &http.Client{Transport: wiretest.Canned(&status, &body)}
 	c := client(f, set)
 	f.Fuzz(func(t *testing.T, s int, b string) {
 		status, body = 200+s%400, b
 		if status < 200 {
 			status += 400
 		}
-		answer, err := ask(t, c)
+		answer, err := wiretest.Ask(t, c)
 		if err != nil {
 			failureOf(t, err)
 			if answer.Score != 0 || answer.Missing != cloud.Neither {

@@ -1,26 +1,18 @@
 package rekognition_test
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/rekognition"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 const (
@@ -28,68 +20,22 @@ const (
 	secretAccessKey = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 )
 
-// A request is one that a test's server got.
-type request struct {
-	*http.Request
-	body []byte
-}
-
-// A service answers as a test says and keeps what it was sent.
-type service struct {
-	*httptest.Server
-
-	// mu guards the following
-	mu   sync.Mutex
-	seen []request
-}
-
-func serve(t *testing.T, answer http.HandlerFunc) *service {
-	s := &service{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return // the client hung up
-		}
-		s.mu.Lock()
-		s.seen = append(s.seen, request{r, body})
-		s.mu.Unlock()
-		answer(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *service) requests() []request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.seen)
-}
-
-// says answers everything with one body.
+// says answers everything with one body, of the type that the service uses.
 func says(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
+		wiretest.Say(status, body)(w, r)
 	}
 }
 
 func secret(t testing.TB, text string) wire.Secret {
-	name := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return wire.Secret(name)
+	t.Helper()
+	return wire.Secret(wiretest.File(t, text+"\n"))
 }
 
 func settings(t testing.TB, address string) rekognition.Settings {
-	client, err := wire.Network{}.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
 	return rekognition.Settings{
-		HTTP:     client,
+		HTTP:     wiretest.Client(t, wire.Network{}),
 		Region:   "eu-central-1",
 		Keys:     rekognition.Keys{AccessKeyID: secret(t, accessKeyID), SecretAccessKey: secret(t, secretAccessKey)},
 		Endpoint: address,
@@ -105,31 +51,14 @@ func client(t testing.TB, s rekognition.Settings) *rekognition.Client {
 	return c
 }
 
-func question() cloud.Question {
-	return cloud.Question{Live: []byte("\xff\xd8live"), ID: []byte("\xff\xd8id")}
-}
-
-func ask(t testing.TB, c *rekognition.Client) (cloud.Answer, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	return c.Compare(ctx, question())
-}
-
 func failureOf(t testing.TB, err error) *cloud.Failure {
 	t.Helper()
-	f, ok := errors.AsType[*cloud.Failure](err)
-	if !ok {
-		t.Fatalf("error %v is not a failure", err)
-	}
-	if f.Provider != "rekognition" {
-		t.Errorf("provider %q, want rekognition", f.Provider)
-	}
-	return f
+	return wiretest.Failed(t, err, "rekognition", accessKeyID, secretAccessKey)
 }
 
 // signature computes what Authorization must hold, from what the server got,
 // by the rules of Signature Version 4.
-func signature(r request, host, secret string) (given, want string) {
+func signature(r wiretest.Request, host, secret string) (given, want string) {
 	field := func(name string) string {
 		_, rest, _ := strings.Cut(r.Header.Get("Authorization"), name+"=")
 		value, _, _ := strings.Cut(rest, ",")
@@ -147,7 +76,7 @@ func signature(r request, host, secret string) (given, want string) {
 		headers.WriteString(name + ":" + value + "\n")
 	}
 	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
-	canonical := strings.Join([]string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, headers.String(), field("SignedHeaders"), sum(r.body)}, "\n")
+	canonical := strings.Join([]string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, headers.String(), field("SignedHeaders"), sum(r.Data)}, "\n")
 	scope := strings.SplitN(field("Credential"), "/", 2)[1]
 	text := strings.Join([]string{"AWS4-HMAC-SHA256", r.Header.Get("X-Amz-Date"), scope, sum([]byte(canonical))}, "\n")
 	key := []byte("AWS4" + secret)

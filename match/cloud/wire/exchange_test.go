@@ -3,10 +3,8 @@ package wire_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 func TestExchange(t *testing.T) {
@@ -28,7 +27,7 @@ func TestExchange(t *testing.T) {
 		_, _ = w.Write(body)
 	}))
 	defer server.Close()
-	got, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
+	got, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +46,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	defer elsewhere.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
-		got, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
+		got, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
 		if err != nil || got.Status != status {
 			t.Errorf("status %d: got %d, %v", status, got.Status, err)
 		}
@@ -86,14 +85,14 @@ func TestAnswerIsBounded(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			got, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, ""))
+			got, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, ""))
 			if !c.tooLong {
 				if err != nil || len(got.Body) != c.size {
 					t.Errorf("got %d bytes, %v", len(got.Body), err)
 				}
 				return
 			}
-			if f := failure(t, err); f.Kind != cloud.Server || f.Status != 200 || len(got.Body) != 0 {
+			if f := wiretest.Failed(t, err, "test"); f.Kind != cloud.Server || f.Status != 200 || len(got.Body) != 0 {
 				t.Errorf("got %d bytes, %v", len(got.Body), f)
 			}
 		})
@@ -102,19 +101,16 @@ func TestAnswerIsBounded(t *testing.T) {
 
 func TestCutOff(t *testing.T) {
 	for name, cut := range map[string]http.HandlerFunc{
-		"truncated": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			_, _ = io.WriteString(w, `{"confidence":`)
-		},
-		"reset":   reset,
-		"closed":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"no HTTP": func(w http.ResponseWriter, _ *http.Request) { raw(w, strings.Repeat("\x1bA", 300)+"\r\n\r\n") },
+		"truncated": wiretest.Cut(`{"confidence":`),
+		"reset":     wiretest.Reset,
+		"closed":    wiretest.Close,
+		"no HTTP":   func(w http.ResponseWriter, _ *http.Request) { wiretest.Raw(w, strings.Repeat("\x1bA", 300)+"\r\n\r\n") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(cut)
 			defer server.Close()
-			_, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
-			f := failure(t, err)
+			_, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
+			f := wiretest.Failed(t, err, "test")
 			if f.Kind != cloud.Network || len(f.Error()) > 300 || strings.Contains(f.Error(), "\x1b") {
 				t.Errorf("failure = %q", f)
 			}
@@ -122,48 +118,14 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// raw answers with bytes of its own and closes the connection.
-func raw(w http.ResponseWriter, text string) {
-	conn, _, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		return
-	}
-	_, _ = io.WriteString(conn, text)
-	_ = conn.Close()
-}
-
-// reset closes the connection so that the other end gets an error.
-func reset(w http.ResponseWriter, _ *http.Request) {
-	conn, _, err := w.(http.Hijacker).Hijack()
-	if err != nil {
-		return
-	}
-	if c, ok := conn.(*net.TCPConn); ok {
-		_ = c.SetLinger(0)
-	}
-	_ = conn.Close()
-}
-
 func TestSlowAnswerEndsWithTheContext(t *testing.T) {
-	for name, begin := range map[string]func(w http.ResponseWriter){
-		"no answer": func(http.ResponseWriter) {},
-		"half an answer": func(w http.ResponseWriter) {
-			_, _ = io.WriteString(w, `{"confidence":`)
-			_ = http.NewResponseController(w).Flush()
-		},
-	} {
+	for name, part := range map[string]string{"no answer": "", "half an answer": `{"confidence":`} {
 		t.Run(name, func(t *testing.T) {
-			late := errors.New("too late")
-			ctx, end := context.WithCancelCause(t.Context())
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				begin(w)
-				end(late)
-				<-r.Context().Done()
-			}))
+			ctx, stall := wiretest.Stall(t, part)
+			server := httptest.NewServer(stall)
 			defer server.Close()
-			_, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, ctx, server.URL, "picture"))
-			if f := failure(t, err); f.Kind != cloud.Network || !errors.Is(f, late) {
+			_, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, ctx, server.URL, "picture"))
+			if f := wiretest.Failed(t, err, "test"); f.Kind != cloud.Network || !errors.Is(f, wiretest.ErrLate) {
 				t.Errorf("failure = %v", f)
 			}
 		})

@@ -2,32 +2,15 @@ package wire_test
 
 import (
 	"bytes"
-	"image"
 	"image/jpeg"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/facegate/facegate/match/cloud/wire"
-	"github.com/facegate/facegate/match/picture"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
-// noise returns a JPEG that hardly shrinks.
-func noise(t *testing.T, width, height int) []byte {
-	t.Helper()
-	img := image.NewGray(image.Rect(0, 0, width, height))
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range img.Pix {
-		img.Pix[i] = byte(random.Uint32())
-	}
-	data, err := picture.JPEG(img, 95)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 func TestFitLeavesSmallPicturesAlone(t *testing.T) {
-	data := noise(t, 100, 80)
+	data := wiretest.Noise(t, 100, 80, 95)
 	got, err := wire.Fit(data, len(data))
 	if err != nil || !bytes.Equal(got, data) {
 		t.Errorf("a picture of the limit was changed: %d bytes of %d, %v", len(got), len(data), err)
@@ -35,7 +18,7 @@ func TestFitLeavesSmallPicturesAlone(t *testing.T) {
 }
 
 func TestFitShrinks(t *testing.T) {
-	data := noise(t, 800, 600)
+	data := wiretest.Noise(t, 800, 600, 95)
 	for _, limit := range []int{len(data) - 1, len(data) / 2, len(data) / 10} {
 		got, err := wire.Fit(data, limit)
 		if err != nil || len(got) > limit {
@@ -52,7 +35,7 @@ func TestFitShrinks(t *testing.T) {
 }
 
 func TestFitGivesUp(t *testing.T) {
-	if got, err := wire.Fit(noise(t, 400, 300), 500); err == nil {
+	if got, err := wire.Fit(wiretest.Noise(t, 400, 300, 95), 500); err == nil {
 		t.Errorf("400 x 300 of noise in %d bytes", len(got))
 	}
 	if got, err := wire.Fit([]byte("no picture"), 5); err == nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 // over2 starts a service with HTTP/2 and returns a client that trusts it.
@@ -26,8 +27,8 @@ func over2(t *testing.T, l net.Listener, answer http.HandlerFunc) (*httptest.Ser
 	}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	ca := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-	return server, client(t, wire.Network{CAFile: ca})
+	ca := wiretest.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	return server, wiretest.Client(t, wire.Network{CAFile: ca})
 }
 
 func TestHTTP2(t *testing.T) {

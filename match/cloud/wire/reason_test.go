@@ -15,6 +15,7 @@ import (
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
 // net/http quotes what it can't parse. A server that sends our headers back,
@@ -33,12 +34,12 @@ func TestUnreadableAnswersAreNotQuoted(t *testing.T) {
 		"trailer":                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + key + "\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { raw(w, answer) }))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { wiretest.Raw(w, answer) }))
 			defer server.Close()
 			r := request(t, t.Context(), server.URL, "picture")
 			r.Header.Set("X-Api-Key", key)
-			_, err := wire.Exchange(client(t, wire.Network{}), "test", r, key)
-			if f := failure(t, err); f.Kind != cloud.Network || strings.Contains(f.Error(), "sk_live") {
+			_, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", r, key)
+			if f := wiretest.Failed(t, err, "test"); f.Kind != cloud.Network || strings.Contains(f.Error(), "sk_live") {
 				t.Errorf("failure = %q", f)
 			}
 		})
@@ -47,11 +48,11 @@ func TestUnreadableAnswersAreNotQuoted(t *testing.T) {
 
 func TestRefusalOfAProxyIsNotQuoted(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		raw(w, "HTTP/1.1 503 s3cret\r\nContent-Length: 0\r\n\r\n")
+		wiretest.Raw(w, "HTTP/1.1 503 s3cret\r\nContent-Length: 0\r\n\r\n")
 	}))
 	defer proxy.Close()
-	_, err := wire.Exchange(client(t, wire.Network{Proxy: proxy.URL}), "test", request(t, t.Context(), "https://compare.example/", ""))
-	if f := failure(t, err); f.Error() != "test: network: the proxy refused with HTTP 503" {
+	_, err := wire.Exchange(wiretest.Client(t, wire.Network{Proxy: proxy.URL}), "test", request(t, t.Context(), "https://compare.example/", ""))
+	if f := wiretest.Failed(t, err, "test"); f.Error() != "test: network: the proxy refused with HTTP 503" {
 		t.Errorf("failure = %q", f)
 	}
 }

@@ -156,8 +156,8 @@ func (r Response) Failure(provider string, kind cloud.Kind, text string) *cloud.
 //
 // The secrets are what the request holds; no error does.
 func Exchange(c *http.Client, provider string, r *http.Request, secrets ...string) (Response, error) {
-	r, sent := counted(r)
-	answer, err := c.Do(r)
+	var sent atomic.Int64
+	answer, err := c.Do(Count(r, &sent))
 	if err != nil {
 		return Response{Sent: sent.Load()}, &cloud.Failure{Kind: cloud.Network, Provider: provider, Err: Reason(r.Context(), err, secrets...)}
 	}
@@ -174,12 +174,12 @@ func Exchange(c *http.Client, provider string, r *http.Request, secrets ...strin
 	return response, nil
 }
 
-// counted returns a copy of r that counts what is read of its body, again if
-// it has to be sent again on a new connection.
-func counted(r *http.Request) (*http.Request, *atomic.Int64) {
-	sent := new(atomic.Int64)
-	if r.Body == nil {
-		return r, sent
+// Count returns a copy of r that adds to sent what is read of its body, in
+// bytes; again if it has to be sent again on a new connection. A request
+// without a body is returned as it is.
+func Count(r *http.Request, sent *atomic.Int64) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
 	}
 	r = r.WithContext(r.Context())
 	r.Body = counter{r.Body, sent}
@@ -189,7 +189,7 @@ func counted(r *http.Request) (*http.Request, *atomic.Int64) {
 			return counter{again, sent}, err
 		}
 	}
-	return r, sent
+	return r
 }
 
 // A counter is a body that adds up what is read of it.

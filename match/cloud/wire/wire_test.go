@@ -12,36 +12,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/wire"
+	"github.com/facegate/facegate/match/cloud/wire/wiretest"
 )
 
-func write(t *testing.T, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func client(t *testing.T, n wire.Network) *http.Client {
-	t.Helper()
-	c, err := n.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.CloseIdleConnections)
-	return c
-}
-
 func TestSecretIsRead(t *testing.T) {
-	path := write(t, "  sk_test_1\r\n")
+	path := wiretest.File(t, "  sk_test_1\r\n")
 	s := wire.Secret(path)
 	if got, err := s.Read(); got != "sk_test_1" || err != nil {
 		t.Errorf("Read() = %q, %v", got, err)
@@ -68,7 +49,7 @@ func TestSecretRefused(t *testing.T) {
 		"too long":  strings.Repeat("sk_secret", 8000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := write(t, text)
+			path := wiretest.File(t, text)
 			got, err := wire.Secret(path).Read()
 			if err == nil || got != "" {
 				t.Fatalf("Read() = %q, %v, want an error", got, err)
@@ -89,7 +70,7 @@ func TestSecretRefused(t *testing.T) {
 func TestNothingComesFromTheEnvironment(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	transport, ok := client(t, wire.Network{}).Transport.(*http.Transport)
+	transport, ok := wiretest.Client(t, wire.Network{}).Transport.(*http.Transport)
 	if !ok {
 		t.Fatal("not a plain transport")
 	}
@@ -108,12 +89,12 @@ func TestProxy(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer proxy.Close()
-	c := client(t, wire.Network{Proxy: proxy.URL})
+	c := wiretest.Client(t, wire.Network{Proxy: proxy.URL})
 	_, err := wire.Exchange(c, "test", request(t, t.Context(), "https://compare.example/v1?signature=s3cret", "picture"))
 	if got := <-asked; got != "CONNECT compare.example:443" {
 		t.Errorf("the proxy was asked %q", got)
 	}
-	if f := failure(t, err); f.Kind != cloud.Network || strings.Contains(f.Error(), "s3cret") {
+	if f := wiretest.Failed(t, err, "test"); f.Kind != cloud.Network || strings.Contains(f.Error(), "s3cret") {
 		t.Errorf("failure = %v", f)
 	}
 
@@ -142,16 +123,16 @@ func TestCertificates(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of refused certificates
 	server.StartTLS()
 	defer server.Close()
-	ca := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	ca := wiretest.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 
-	if _, err := wire.Exchange(client(t, wire.Network{CAFile: ca}), "test", request(t, t.Context(), server.URL, "")); err != nil {
+	if _, err := wire.Exchange(wiretest.Client(t, wire.Network{CAFile: ca}), "test", request(t, t.Context(), server.URL, "")); err != nil {
 		t.Errorf("with the authority: %v", err)
 	}
-	_, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
-	if f := failure(t, err); f.Kind != cloud.Network || !strings.Contains(f.Error(), "certificate") {
+	_, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, t.Context(), server.URL, "picture"))
+	if f := wiretest.Failed(t, err, "test"); f.Kind != cloud.Network || !strings.Contains(f.Error(), "certificate") {
 		t.Errorf("without the authority: %v", f)
 	}
-	if _, err := (wire.Network{CAFile: write(t, "no certificate")}).Client(); err == nil {
+	if _, err := (wire.Network{CAFile: wiretest.File(t, "no certificate")}).Client(); err == nil {
 		t.Error("a file without a certificate was taken")
 	}
 	if _, err := (wire.Network{CAFile: "/no/such/ca"}).Client(); !errors.Is(err, os.ErrNotExist) {
@@ -256,23 +237,14 @@ func request(t *testing.T, ctx context.Context, address, body string) *http.Requ
 	return r
 }
 
-func failure(t *testing.T, err error) *cloud.Failure {
-	t.Helper()
-	f, ok := errors.AsType[*cloud.Failure](err)
-	if !ok {
-		t.Fatalf("error %v is no *cloud.Failure", err)
-	}
-	return f
-}
-
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	got, err := wire.Exchange(client(t, wire.Network{}), "test", request(t, t.Context(), "http://"+l.Addr().String()+"/?signature=s3cret", "picture"))
-	f := failure(t, err)
+	got, err := wire.Exchange(wiretest.Client(t, wire.Network{}), "test", request(t, t.Context(), "http://"+l.Addr().String()+"/?signature=s3cret", "picture"))
+	f := wiretest.Failed(t, err, "test")
 	if f.Kind != cloud.Network || f.Provider != "test" || f.Status != 0 || f.Err.Error() != "dial "+l.Addr().String()+": connection refused" {
 		t.Errorf("failure = %v", f)
 	}
