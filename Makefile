@@ -78,7 +78,7 @@ demo: models
 bench: models
 	go test -tags dlib -run '^$$' -bench . -benchmem ./...
 
-test: lint unit race fuzz cross-test
+test: lint unit race fuzz fleet-test cross-test
 
 lint: fmt tidy vet staticcheck shellcheck
 
@@ -92,11 +92,11 @@ vet: toolchain # for the boards without their C libraries
 	CGO_ENABLED=0 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm go vet ./...
-	go vet -tags "dlib integration" ./...
+	go vet -tags "dlib integration fleet" ./...
 	go vet -tags "brokensync brokenorder" ./daemon/...
 
 staticcheck: toolchain
-	go tool staticcheck -tags "dlib integration" ./...
+	go tool staticcheck -tags "dlib integration fleet" ./...
 
 shellcheck: setup-test
 	shellcheck $$(find . -name '*.sh' -not -path './build/*') .ci/run
@@ -132,3 +132,18 @@ reproduce: setup-cross # the last commit, built in two folders, must give the sa
 
 clean:
 	rm -rf build dist
+
+# A fleet of kiosks against Mosquitto and three nodes of NATS, in the sizes of
+# docs/fleet.md; KIOSKS=50 COUNT=20 for a small one.
+FLEET_PACKAGES := mosquitto nats-server
+KIOSKS ?= 250,500,1000,2000
+.PHONY: fleet fleet-test setup-fleet
+
+setup-fleet:
+	$(call install,$(FLEET_PACKAGES))
+
+fleet: setup-fleet
+	KIOSKS=$(KIOSKS) COUNT=$(or $(COUNT),20) CGO_ENABLED=0 go test -tags fleet -count=1 -timeout 60m -v ./daemon/test/fleet
+
+fleet-test: setup-fleet
+	KIOSKS=50 COUNT=20 CGO_ENABLED=0 go test -tags fleet -count=1 ./daemon/test/fleet

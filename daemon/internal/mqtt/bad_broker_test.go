@@ -18,9 +18,10 @@ import (
 // lives in virtual time: its connections are pipes.
 type badBroker struct {
 	// on answers a packet of the nth connection; nil: nothing is sent. An
-	// error closes the connection.
-	on    func(n int, p mqtttest.Packet) ([]byte, error)
-	stall chan struct{} // made in the bubble, for tests that want to wait
+	// error closes the connection, after the answer.
+	on     func(n int, p mqtttest.Packet) ([]byte, error)
+	refuse func() error  // nil: nobody is refused
+	stall  chan struct{} // made in the bubble, for tests that want to wait
 
 	// mu guards the following
 	mu    sync.Mutex
@@ -51,6 +52,11 @@ func polite(p mqtttest.Packet) ([]byte, error) {
 
 // dial is for mqtt.Client.Dial.
 func (b *badBroker) dial(context.Context) (net.Conn, error) {
+	if b.refuse != nil {
+		if err := b.refuse(); err != nil {
+			return nil, err
+		}
+	}
 	near, far := net.Pipe()
 	b.mu.Lock()
 	b.dials = append(b.dials, time.Now())
@@ -65,10 +71,11 @@ func (b *badBroker) dial(context.Context) (net.Conn, error) {
 				return
 			}
 			answer, err := b.on(n, p)
-			if err != nil {
-				return
+			if len(answer) > 0 {
+				_, werr := far.Write(answer)
+				err = errors.Join(err, werr)
 			}
-			if _, err := far.Write(answer); len(answer) > 0 && err != nil {
+			if err != nil {
 				return
 			}
 		}

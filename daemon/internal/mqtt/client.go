@@ -19,9 +19,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/facegate/facegate/daemon/internal/event"
 )
@@ -208,11 +210,14 @@ func (r *run) keepConnected(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		// A connection that achieved something was a good one.
-		if connected && (time.Since(began) >= stable || r.stats.sent.Load() > sent) {
+		// A connection that achieved something was a good one, but not if it was
+		// lost soon: of clients with one id each would deliver something before
+		// the next throws it out, and all would come back at once for ever.
+		lasted := time.Since(began)
+		if connected && (lasted >= stable || lasted >= soon && r.stats.sent.Load() > sent) {
 			wait.reset()
 		}
-		if connected && time.Since(began) < soon {
+		if connected && lasted < soon {
 			err = fmt.Errorf("%w soon after logging in (has another client the same mqtt.client_id?)", err)
 		}
 		delay := wait.next()
@@ -227,7 +232,7 @@ func (r *run) keepConnected(ctx context.Context) {
 // failed logs why there is no connection, once for each reason.
 func (r *run) failed(err error, wait time.Duration) {
 	r.stats.mu.Lock()
-	news := r.stats.lastErr != err.Error()
+	news := !sameReason(r.stats.lastErr, err.Error())
 	r.stats.lastErr = err.Error()
 	r.stats.mu.Unlock()
 	level := slog.LevelDebug
@@ -236,6 +241,18 @@ func (r *run) failed(err error, wait time.Duration) {
 	}
 	r.Log.Log(context.Background(), level, "no connection to the broker",
 		"broker", r.brokerName(), "err", err, "wait", wait.Round(time.Millisecond))
+}
+
+// sameReason compares two errors without their digits: the port at our end,
+// the number of an event and the time of day differ at each failure.
+func sameReason(a, b string) bool {
+	letters := func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}
+	return strings.Map(letters, a) == strings.Map(letters, b)
 }
 
 func (r *run) brokerName() string {

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 const (
 	writeTimeout = 5 * time.Second
+	lastWordsIn  = time.Second
 	// maxPacket is the largest packet from the broker that is read into
 	// memory: a command at its limit, with its topic.
 	maxPacket = MaxCommandBytes + 4096
@@ -116,7 +118,30 @@ func (g *guard) Write(p []byte) (int, error) {
 	}
 	n, err := g.Conn.Write(p)
 	if err != nil {
+		err = g.lastWords(err)
 		g.broken(fmt.Errorf("connection lost: %w", err))
 	}
 	return n, err
+}
+
+// lastWords returns what a broker said before it closed the connection, if
+// that is why a write failed: TLS 1.3 tells of a refused certificate only
+// after the handshake.
+func (g *guard) lastWords(failed error) error {
+	if _, ok := g.Conn.(*tls.Conn); !ok {
+		return failed
+	}
+	if err := g.SetReadDeadline(time.Now().Add(lastWordsIn)); err != nil {
+		return failed
+	}
+	var rest [512]byte // of no use any more
+	for {
+		_, err := g.Conn.Read(rest[:])
+		if objection(err) != nil {
+			return err
+		}
+		if err != nil {
+			return failed
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // maxSecret bounds the files read here, in bytes; more is the wrong file.
@@ -70,6 +71,19 @@ func (c Credentials) tls(serverName string) (*tls.Config, error) {
 	}
 	conf.Certificates = []tls.Certificate{pair}
 	return conf, nil
+}
+
+// expiry says so if the kiosk's certificate has expired, as far as the clock
+// tells.
+func (c Credentials) expiry() string {
+	conf, err := c.tls("")
+	if err != nil || len(conf.Certificates) == 0 {
+		return ""
+	}
+	if end := conf.Certificates[0].Leaf.NotAfter; time.Now().After(end) {
+		return ", which expired on " + day(end)
+	}
+	return ""
 }
 
 // check says what is wrong with the credentials for a connection that is

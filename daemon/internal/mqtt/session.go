@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -39,7 +40,7 @@ func (r *run) session(parent context.Context) (connected bool, err error) {
 	defer lose(nil)
 	s, err := r.connect(ctx, lose)
 	if err != nil {
-		return false, err
+		return false, certificateError(err, r.Credentials)
 	}
 	defer r.stats.connected.Store(false)
 	r.stats.sessions.Add(1)
@@ -158,6 +159,29 @@ func loginError(err error) error {
 	}
 	return err
 }
+
+// certificateError explains a failure that is about certificates, with the
+// files that they came from.
+func certificateError(err error, c Credentials) error {
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return fmt.Errorf("the broker's certificate is valid from %s to %s, the time here is %s (renew it, or set this machine's clock)",
+			day(e.Cert.NotBefore), day(e.Cert.NotAfter), day(time.Now()))
+	}
+	if why := objection(err); why != nil {
+		return fmt.Errorf("the broker refuses our certificate%s: %w (check mqtt.cert_file, mqtt.key_file and what the broker trusts)", c.expiry(), why)
+	}
+	return err
+}
+
+// objection returns what the other end of a TLS connection objects to, or nil.
+func objection(err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // so marked by crypto/tls
+		return e.Err
+	}
+	return nil
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateTime + "Z") }
 
 // close ends the connection, and paho's goroutines with it. Only when the
 // program ends does it say goodbye: otherwise the broker is to publish our

@@ -1,6 +1,7 @@
 package mqtt_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,6 +24,8 @@ import (
 
 // An authority signs certificates for a test.
 type authority struct {
+	ends time.Duration // from now, of the certificates it issues; 0: an hour
+
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	file string // its certificate, PEM
@@ -45,7 +48,7 @@ func (a *authority) issue(t *testing.T, kind, name string) (cert *x509.Certifica
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(cmp.Or(a.ends, time.Hour)),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, BasicConstraintsValid: true, IsCA: a.cert == nil,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:    []string{name},
