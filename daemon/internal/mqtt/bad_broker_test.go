@@ -228,9 +228,9 @@ func TestStalledConnectionIsGivenUp(t *testing.T) {
 		for range 20 {
 			j.Append()
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(25 * time.Second) // a write that hangs is given up after 5 s, an acknowledgement after 15
 		if n := len(b.connections()); n != 2 || j.Through() != 20 {
-			t.Errorf("after 10 s: %d connections, delivered through %d", n, j.Through())
+			t.Errorf("after 25 s: %d connections, delivered through %d", n, j.Through())
 		}
 		close(b.stall)
 	})
