@@ -92,11 +92,11 @@ vet: toolchain # for the boards without their C libraries
 	CGO_ENABLED=0 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm go vet ./...
-	go vet -tags "dlib integration fleet" ./...
+	go vet -tags "dlib integration fleet board" ./...
 	go vet -tags "brokensync brokenorder" ./daemon/...
 
 staticcheck: toolchain
-	go tool staticcheck -tags "dlib integration fleet" ./...
+	go tool staticcheck -tags "dlib integration fleet board" ./...
 
 shellcheck: setup-test
 	shellcheck $$(find . -name '*.sh' -not -path './build/*') .ci/run
@@ -109,7 +109,7 @@ unit: setup-test # as on a machine without a C library, and with an int of 32 bi
 race: models broken setup-test $(MOTO)
 	go test -race -tags "dlib integration" ./...
 
-FUZZTIME := 5s
+FUZZTIME := 3s
 fuzz: # every fuzz target, for a short time
 	@grep -rl --include='*_test.go' --exclude-dir=build '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
 		for name in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c 6-); do \
@@ -147,3 +147,23 @@ fleet: setup-fleet
 
 fleet-test: setup-fleet
 	KIOSKS=50 COUNT=20 CGO_ENABLED=0 go test -tags fleet -count=1 ./daemon/test/fleet
+
+# An emulated ARM64 board with Debian's kernel and systemd, see docs/board.md.
+BOARD_PACKAGES := qemu-system-arm qemu-user-static debian-archive-keyring kmod cpio e2fsprogs mosquitto
+export FACEGATE_BOARD := $(CURDIR)/build/board
+BOARD_RELEASE = FACEGATE_RELEASE=$(CURDIR)/dist/$$(sed -n 's/.*  \(.*-linux-arm64\.tar\.gz\)$$/\1/p' dist/SHA256SUMS)
+.PHONY: board board-shell board-root setup-board
+
+setup-board:
+	$(call install,$(BOARD_PACKAGES))
+
+board-root: setup-board
+	daemon/test/board/prepare.sh
+
+board board-shell: ARCH := arm64
+
+board: board-root cross models # the kiosk's whole work on it
+	$(BOARD_RELEASE) CGO_ENABLED=0 go test -tags board -count=1 -timeout 20m -v ./daemon/test/board
+
+board-shell: board-root cross models # a prompt on it
+	$(BOARD_RELEASE) CGO_ENABLED=0 go run ./daemon/test/board/shell

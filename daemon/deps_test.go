@@ -179,7 +179,7 @@ func TestOneLibraryOnePackage(t *testing.T) {
 		"periph.io/x/conn/v3":                              {"hal/gpio"},
 		"periph.io/x/host/v3":                              {"hal/gpio"},
 		// Decoders for ID photos, and the drawing of the demo's scenes.
-		"golang.org/x/image": {"daemon/internal/scene", "match/picture"},
+		"golang.org/x/image": {"daemon/internal/scene", "daemon/test/board", "match/picture"},
 		// System calls, which each user makes for its own device or file.
 		"golang.org/x/sys": {"capture/v4l2", "daemon/internal/event", "daemon/internal/inbox"},
 	}
