@@ -15,6 +15,7 @@ import (
 	"github.com/facegate/facegate/daemon/internal/attempt"
 	"github.com/facegate/facegate/daemon/internal/config"
 	"github.com/facegate/facegate/daemon/internal/event"
+	"github.com/facegate/facegate/daemon/internal/matcher"
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/argos"
 	"github.com/facegate/facegate/match/cloud/deepidv"
@@ -22,13 +23,6 @@ import (
 	"github.com/facegate/facegate/match/cloud/rekognition"
 	"github.com/facegate/facegate/match/cloud/wire"
 	"github.com/facegate/facegate/match/picture"
-)
-
-// A whole picture is shown to a compare service no larger and no better than
-// this.
-const (
-	wholeSide    = 1600 // pixels, the longer side
-	wholeQuality = 92   // of its JPEG
 )
 
 // services asks the compare services that the configuration names.
@@ -236,12 +230,10 @@ func whole(c attempt.Case) (cloud.Question, error) {
 		return cloud.Question{}, fmt.Errorf("id photo: %w", err)
 	}
 	var q cloud.Question
-	small, _ := picture.Scale(live, wholeSide)
-	if q.Live, err = picture.JPEG(small, wholeQuality); err != nil {
+	if q.Live, err = matcher.Shown(live, 0); err != nil {
 		return cloud.Question{}, fmt.Errorf("frame: %w", err)
 	}
-	small, _ = picture.Scale(id, wholeSide)
-	if q.ID, err = picture.JPEG(small, wholeQuality); err != nil {
+	if q.ID, err = matcher.Shown(id, 0); err != nil {
 		return cloud.Question{}, fmt.Errorf("id photo: %w", err)
 	}
 	return q, nil

@@ -225,7 +225,8 @@ func (c *checker) service(name string, s Service) {
 // themselves, which know their service.
 func (c *checker) services() {
 	v := c.cfg.Cloud
-	for key, path := range cloudFiles(v) {
+	files := cloudFiles(v)
+	for key, path := range files {
 		c.path(key, path, true)
 	}
 	c.oneOf("cloud.deepidv.send", v.DeepIDV.Send, "multipart", "json", "presigned")
@@ -234,7 +235,7 @@ func (c *checker) services() {
 	for _, name := range v.Providers {
 		for _, key := range []string{"key_file", "access_key_id_file", "secret_access_key_file"} {
 			full := "cloud." + name + "." + key
-			path, has := cloudFiles(v)[full]
+			path, has := files[full]
 			if has && path == "" && (name != "rekognition" || v.Rekognition.RoleARN == "") {
 				c.fail(full, "must name the file of the key, as %s is in cloud.providers", name)
 			}

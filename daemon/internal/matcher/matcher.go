@@ -84,12 +84,18 @@ func (s Show) picture(img image.Image, face image.Rectangle, turns int) []byte {
 		dx, dy := int(float64(face.Dx())*s.Margin), int(float64(face.Dy())*s.Margin)
 		img = picture.Crop(img, image.Rect(face.Min.X-dx, face.Min.Y-dy, face.Max.X+dx, face.Max.Y+dy).Intersect(img.Bounds()))
 	}
-	small, _ := picture.Scale(img, maxShown)
-	jpeg, err := picture.JPEG(picture.Rotate(small, turns), shownQuality)
+	jpeg, err := Shown(img, turns)
 	if err != nil {
 		return nil
 	}
 	return jpeg
+}
+
+// Shown returns a picture as it is shown to a compare service: turned by quarter
+// turns clockwise, not too large, a JPEG without metadata.
+func Shown(img image.Image, turns int) ([]byte, error) {
+	small, _ := picture.Scale(img, maxShown)
+	return picture.JPEG(picture.Rotate(small, turns), shownQuality)
 }
 
 // New returns a Matcher that answers once Run is called.

@@ -35,13 +35,12 @@
 package argos
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/facegate/facegate/match/cloud"
@@ -106,10 +105,7 @@ func (c *Client) Check() error {
 func (c *Client) Name() string { return Name }
 
 func (c *Client) base() string {
-	if c.BaseURL == "" {
-		return DefaultURL
-	}
-	return strings.TrimRight(c.BaseURL, "/")
+	return cmp.Or(c.BaseURL, DefaultURL)
 }
 
 // A question is the request's body.
@@ -223,12 +219,10 @@ func (c *Client) request(ctx context.Context, key string, q question) (*http.Req
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base()+"/modules/compare", bytes.NewReader(body))
+	r, err := wire.Post(ctx, c.base(), "/modules/compare", "application/json", body)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "facegate")
 	r.Header.Set("X-Api-Key", key)
 	return r, nil

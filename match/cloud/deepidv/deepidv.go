@@ -37,11 +37,11 @@
 package deepidv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/facegate/facegate/match/cloud"
 	"github.com/facegate/facegate/match/cloud/wire"
@@ -139,15 +139,7 @@ func (c *Client) Compare(ctx context.Context, q cloud.Question) (cloud.Answer, e
 	return answer, nil
 }
 
-func (c *Client) base() string {
-	if c.BaseURL == "" {
-		return DefaultURL
-	}
-	return c.BaseURL
-}
-
-// address returns the address of a path of the service.
-func (c *Client) address(path string) (string, error) { return url.JoinPath(c.base(), path) }
+func (c *Client) base() string { return cmp.Or(c.BaseURL, DefaultURL) }
 
 // missing says which of our pictures has no face.
 func (c *Client) missing(r reply) cloud.Side {

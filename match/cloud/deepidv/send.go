@@ -197,16 +197,10 @@ func (k *call) put(ctx context.Context, address string, picture []byte) error {
 
 // post sends a body to the service, with the key.
 func (k *call) post(ctx context.Context, path, contentType string, body []byte) (wire.Response, error) {
-	address, err := k.client.address(path)
+	r, err := wire.Post(ctx, k.client.base(), path, contentType, body)
 	if err != nil {
 		return wire.Response{}, &cloud.Failure{Kind: cloud.Server, Provider: Name, Err: err}
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil {
-		return wire.Response{}, &cloud.Failure{Kind: cloud.Server, Provider: Name, Err: err}
-	}
-	r.Header.Set("Content-Type", contentType)
-	r.Header.Set("Accept", jsonType)
 	r.Header.Set("x-api-key", k.key)
 	return k.exchange(r)
 }

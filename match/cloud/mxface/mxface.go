@@ -37,13 +37,12 @@
 package mxface
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/facegate/facegate/match/cloud"
@@ -128,19 +127,9 @@ func (c *Client) Check() error {
 // Name implements cloud.Provider.
 func (c *Client) Name() string { return Name }
 
-func (c *Client) base() string {
-	if c.BaseURL == "" {
-		return DefaultURL
-	}
-	return c.BaseURL
-}
+func (c *Client) base() string { return cmp.Or(c.BaseURL, DefaultURL) }
 
-func (c *Client) version() Version {
-	if c.Version == "" {
-		return V3
-	}
-	return c.Version
-}
+func (c *Client) version() Version { return cmp.Or(c.Version, V3) }
 
 func (c *Client) path() string {
 	if c.version() == V1 {
@@ -203,16 +192,10 @@ func (c *Client) question(q cloud.Question) ([]byte, error) {
 }
 
 func (c *Client) request(ctx context.Context, key string, body []byte) (*http.Request, error) {
-	address, err := url.JoinPath(c.base(), c.path())
+	r, err := wire.Post(ctx, c.base(), c.path(), "application/json", body)
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json")
 	r.Header.Set("Subscriptionkey", key)
 	return r, nil
 }

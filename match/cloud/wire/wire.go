@@ -5,6 +5,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -132,6 +133,22 @@ func CheckURL(address string) error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// Post returns a request that sends body to a path below base, and wants JSON
+// for an answer.
+func Post(ctx context.Context, base, path, contentType string, body []byte) (*http.Request, error) {
+	address, err := url.JoinPath(base, path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Accept", "application/json")
+	return r, nil
 }
 
 // A Response is one that has been read to its end.
