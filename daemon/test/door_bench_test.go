@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/facegate/facegate/capture"
 	"github.com/facegate/facegate/daemon/internal/attempt"
+	"github.com/facegate/facegate/daemon/internal/attempt/attempttest"
 	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/daemon/internal/event/eventtest"
 	"github.com/facegate/facegate/daemon/internal/journal"
@@ -73,7 +73,7 @@ type watch struct {
 func (w *watch) line(outcome func(event.Event)) *attempt.Line {
 	quiet := slog.New(slog.DiscardHandler)
 	l := attempt.New()
-	l.Frames, l.Camera, l.Matcher, l.Record = instant{}, func() error { return nil }, instant{}, w
+	l.Frames, l.Camera, l.Matcher, l.Record = attempttest.Instant{}, func() error { return nil }, attempttest.Instant{}, w
 	l.Door, l.Lockout, l.Policy = &hal.Door{Output: &w.pin, Log: quiet}, &attempt.Lockout{}, match.DefaultPolicy()
 	l.Deadline, l.Probes, l.Fresh, l.Stalled = time.Minute, 1, time.Minute, time.Minute
 	l.Authorise, l.PulseLength = attempt.Always, time.Millisecond
@@ -106,22 +106,3 @@ func (p *pin) Set(on bool) error {
 	}
 	return err
 }
-
-// instant is a camera and a matcher that find the right face at once.
-type instant struct{}
-
-func (instant) After(context.Context, time.Time) (capture.Frame, error) {
-	return capture.Frame{Time: time.Now()}, nil
-}
-
-func (instant) Reference(context.Context, []byte) (attempt.Reference, error) {
-	return attempt.Reference{Template: match.Template{1}}, nil
-}
-
-func (instant) Look(context.Context, capture.Frame) (attempt.Look, error) {
-	return attempt.Look{Template: match.Template{1}}, nil
-}
-
-func (instant) Score(a, b match.Template) match.Score { return 0.2 }
-
-func (instant) Model() match.ModelID { return match.ModelID{Engine: "none", Name: "none"} }

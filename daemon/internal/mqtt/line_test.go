@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/facegate/facegate/capture"
 	"github.com/facegate/facegate/daemon/internal/attempt"
+	"github.com/facegate/facegate/daemon/internal/attempt/attempttest"
 	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/daemon/internal/mqtt/mqtttest"
 	"github.com/facegate/facegate/match"
@@ -104,7 +104,7 @@ func p99(took []time.Duration) time.Duration {
 // makes one and says how long it took to its outcome.
 func decide(t *testing.T, k *kiosk) func() time.Duration {
 	l := attempt.New()
-	l.Frames, l.Camera, l.Matcher, l.Record = instant{}, func() error { return nil }, instant{}, k.Journal
+	l.Frames, l.Camera, l.Matcher, l.Record = attempttest.Instant{}, func() error { return nil }, attempttest.Instant{}, k.Journal
 	l.Lockout, l.Policy = &attempt.Lockout{}, match.DefaultPolicy()
 	l.Deadline, l.Probes, l.Fresh, l.Stalled = time.Minute, 1, time.Minute, time.Minute
 	l.Authorise = attempt.Always
@@ -135,22 +135,3 @@ func decide(t *testing.T, k *kiosk) func() time.Duration {
 		return took
 	}
 }
-
-// instant is a camera and a matcher that find the right face at once.
-type instant struct{}
-
-func (instant) After(context.Context, time.Time) (capture.Frame, error) {
-	return capture.Frame{Time: time.Now()}, nil
-}
-
-func (instant) Reference(context.Context, []byte) (attempt.Reference, error) {
-	return attempt.Reference{Template: match.Template{1}}, nil
-}
-
-func (instant) Look(context.Context, capture.Frame) (attempt.Look, error) {
-	return attempt.Look{Template: match.Template{1}}, nil
-}
-
-func (instant) Score(a, b match.Template) match.Score { return 0.2 }
-
-func (instant) Model() match.ModelID { return match.ModelID{Engine: "none", Name: "none"} }
