@@ -358,8 +358,7 @@ func (l *Line) Run(ctx context.Context) error {
 	for {
 		select {
 		case o := <-l.requests:
-			l.run(ctx, o)
-			<-l.slot
+			l.run(ctx, o) // gives the slot back
 		case m := <-l.messages:
 			m.reply <- l.idleAnswer(m)
 		case <-ctx.Done():

@@ -224,6 +224,21 @@ func TestSecondAttemptIsBusyAndCreatesNone(t *testing.T) {
 	})
 }
 
+// A caller that was told "denied" presents the next ID at once, however long the
+// lamps take.
+func TestAnAttemptThatOpenedNothingLeavesTheLineFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.line.Phase = func(attempt.Phase) { time.Sleep(10 * time.Millisecond) }
+		b.start(t)
+		for range 2 {
+			if e := b.attempt(t, attempt.Request{Picture: opener().Picture, Source: "test"}); e.Access == event.Granted {
+				t.Fatalf("granted what may not open: %+v", e)
+			}
+		}
+	})
+}
+
 func TestCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

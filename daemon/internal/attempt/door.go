@@ -80,8 +80,9 @@ func (a *run) await(wait context.Context, pressed <-chan error) error {
 	}
 }
 
-// conclude records the outcome and tells whoever waits. It returns whether
-// the outcome is on disk, and whether the door is to open.
+// conclude records the outcome, gives the line free unless the door is to open,
+// and tells whoever waits. It returns whether the outcome is on disk, and
+// whether the door is to open.
 func (a *run) conclude(ctx context.Context) (recorded, opens bool) {
 	a.stage("total", a.started)
 	if a.out.Access == event.Granted && ctx.Err() != nil {
@@ -97,13 +98,13 @@ func (a *run) conclude(ctx context.Context) (recorded, opens bool) {
 		}
 		e = a.unrecorded(event.Event{Kind: event.KindAttempt, AttemptID: a.id, Attempt: &a.out})
 	}
-	a.Log.Info("attempt ended", "attempt", a.id, "decision", a.out.Decision, "reason", a.out.Reason, "access", a.out.Access, "source", a.Source)
 	opens = a.out.Access == event.Granted
-	phase := phaseOf(a.out, a.Door != nil)
-	a.done <- e
 	if !opens {
-		a.Phase(phase)
+		a.Phase(phaseOf(a.out, a.Door != nil))
+		<-a.slot // before anybody is told, so that who was told can start the next
 	}
+	a.Log.Info("attempt ended", "attempt", a.id, "decision", a.out.Decision, "reason", a.out.Reason, "access", a.out.Access, "source", a.Source)
+	a.done <- e
 	return err == nil, opens
 }
 
@@ -115,8 +116,9 @@ func denyIfGranted(was event.Access) event.Access {
 }
 
 // pulse opens the door for an outcome that is on disk (or that the operator
-// allowed to do without).
+// allowed to do without), and then gives the line free.
 func (a *run) pulse(ctx context.Context, recorded bool) {
+	defer func() { <-a.slot }()
 	if recorded && !a.startPulse(ctx) {
 		return
 	}
