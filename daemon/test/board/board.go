@@ -35,6 +35,7 @@ type Config struct {
 	Share   string    // folder of the host that the board sees in /mnt, read only
 	Console io.Writer // what the board prints on its serial line; nil: nowhere
 	Prompt  bool      // the serial line is this terminal, with a shell on it
+	Devices []string  // more arguments for QEMU
 }
 
 // A Board is a running board. Its methods may be called from any goroutine.
@@ -100,7 +101,7 @@ func arguments(c Config, monitor, hand string) []string {
 		kernel += " board.prompt"
 		serial = "mon:stdio"
 	}
-	return []string{
+	return append([]string{
 		"-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024", "-no-reboot", "-display", "none",
 		"-kernel", filepath.Join(c.Dir, "vmlinuz"), "-initrd", filepath.Join(c.Dir, "initrd.gz"), "-append", kernel,
 		"-serial", serial, "-monitor", "none", "-qmp", "unix:" + monitor + ",server=on,wait=off",
@@ -108,7 +109,7 @@ func arguments(c Config, monitor, hand string) []string {
 		"-netdev", "user,id=net,hostfwd=tcp:" + hand + "-:7", "-device", "virtio-net-pci,netdev=net,romfile=",
 		"-device", "virtio-rng-pci",
 		"-virtfs", "local,mount_tag=host,security_model=none,readonly=on,path=" + c.Share,
-	}
+	}, c.Devices...)
 }
 
 func freePort() (string, error) {

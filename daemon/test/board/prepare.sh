@@ -17,7 +17,7 @@ packages=(systemd udev kmod usr-is-merged base-files base-passwd bash dash coreu
 	findutils procps tar gzip login e2fsprogs v4l-utils gpiod busybox-static)
 # The modules that find the root file system, and those that the board has besides.
 early=(virtio_pci virtio_blk ext4)
-late=(virtio_net virtio_rng 9p 9pnet_virtio vivid)
+late=(virtio_net virtio_rng 9p 9pnet_virtio vivid uvcvideo vhci_hcd)
 
 # What would only slow the start. logind needs D-Bus, which is not there.
 unwanted=(systemd-logind.service getty.target modprobe@.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
