@@ -8,11 +8,16 @@ import (
 )
 
 // The waits between attempts to open a camera: the first, doubled up to the
-// longest.
+// longest. A camera that is back delivers within five seconds: the longest wait
+// and what it takes to open.
 const (
 	firstWait   = 250 * time.Millisecond
-	longestWait = 5 * time.Second
+	longestWait = 3 * time.Second
 )
+
+// firstFrame is how long an open camera may take to its first frame if Stalled
+// is less: some need seconds to start, and closing them would begin it anew.
+const firstFrame = 5 * time.Second
 
 // ErrStalled says that an open camera delivered no frame in time.
 var ErrStalled = errors.New("no frame")
@@ -28,7 +33,7 @@ var ErrStalled = errors.New("no frame")
 type Feed struct {
 	Open    func(ctx context.Context) (Source, error)
 	Latest  *Latest
-	Stalled time.Duration // no frame for this long is a fault; it must be above 0
+	Stalled time.Duration // no frame for this long is a fault, after the first frame; it must be above 0
 
 	// Step is called at each frame and each attempt to open. Two calls are
 	// apart by no more than the longer of Stalled (and what a driver needs to
@@ -97,11 +102,14 @@ func (r *feedRun) watch(ctx context.Context) (frames bool, err error) {
 	}
 	// What Close says of a camera that is already lost helps nobody.
 	defer func() { _ = source.Close() }()
-	for {
+	for limit := max(r.Stalled, firstFrame); ; limit = r.Stalled {
 		// Readers of Latest may hold any older frame, so each frame gets
 		// memory of its own.
 		var frame Frame
-		if err := r.read(ctx, source, &frame); err != nil {
+		if err := read(ctx, source, &frame, limit); err != nil {
+			if ctx.Err() == nil {
+				r.report(err.Error(), err) // now: closing a camera that hangs takes seconds
+			}
 			return frames, err
 		}
 		frames = true
@@ -112,9 +120,9 @@ func (r *feedRun) watch(ctx context.Context) (frames bool, err error) {
 }
 
 // read reads one frame within the time allowed.
-func (r *feedRun) read(ctx context.Context, source Source, frame *Frame) error {
-	stalled := fmt.Errorf("camera: %w for %v", ErrStalled, r.Stalled)
-	ctx, cancel := context.WithTimeoutCause(ctx, r.Stalled, stalled)
+func read(ctx context.Context, source Source, frame *Frame, limit time.Duration) error {
+	stalled := fmt.Errorf("camera: %w for %v", ErrStalled, limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, stalled)
 	defer cancel()
 	return source.Read(ctx, frame)
 }

@@ -34,7 +34,7 @@ func (r *recorder) play(t *testing.T, results ...any) (stop func() error) {
 			i := len(r.opens)
 			r.opens = append(r.opens, time.Since(r.start))
 			if i < len(results) {
-				if s, ok := results[i].(*capturetest.Source); ok {
+				if s, ok := results[i].(capture.Source); ok {
 					return s, nil
 				}
 				return nil, results[i].(error)
@@ -133,13 +133,56 @@ func TestFeedReopensStalledCamera(t *testing.T) {
 	})
 }
 
+// A hung is a camera that takes its time to close.
+type hung struct{ *capturetest.Source }
+
+func (h hung) Close() error {
+	time.Sleep(5 * time.Second)
+	return h.Source.Close()
+}
+
+func TestFeedTellsBeforeItCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		stop := r.play(t, hung{&capturetest.Source{Shots: frames(1)}}, &capturetest.Source{Shots: frames(100)})
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if want := []string{"100ms <nil>", "3.1s camera: no frame for 3s", "8.45s <nil>"}; !slices.Equal(r.faults, want) {
+			t.Errorf("changes %q, want %q", r.faults, want)
+		}
+		if err := stop(); err != errStop {
+			t.Error(err)
+		}
+	})
+}
+
+// A camera that needs longer for its first frame than may pass between two
+// was closed before it came, again and again.
+func TestFeedLetsCameraStartSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		slow := frames(2)
+		slow[0].After = 4500 * time.Millisecond
+		stop := r.play(t, &capturetest.Source{Shots: slow}, &capturetest.Source{})
+		time.Sleep(13 * time.Second)
+		synctest.Wait()
+		want := []string{"4.5s <nil>", "7.6s camera: no frame for 3s", "12.85s camera: no frame for 5s"}
+		if !slices.Equal(r.faults, want) {
+			t.Errorf("changes %q, want %q", r.faults, want)
+		}
+		if err := stop(); err != errStop {
+			t.Error(err)
+		}
+	})
+}
+
 func TestFeedWaitsLongerAndStepsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r recorder
 		stop := r.play(t)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		want := []time.Duration{0, 250, 750, 1750, 3750, 7750, 12750, 17750, 22750, 27750}
+		want := []time.Duration{0, 250, 750, 1750, 3750, 6750, 9750, 12750, 15750, 18750, 21750, 24750, 27750}
 		for i := range want {
 			want[i] *= time.Millisecond
 		}

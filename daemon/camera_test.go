@@ -25,7 +25,7 @@ func TestLogRepeatsThatCameraIsLost(t *testing.T) {
 		if lost, still := strings.Count(text.String(), `msg="camera lost"`), strings.Count(text.String(), `msg="camera still lost"`); lost != 1 || still != 2 || changes != 1 {
 			t.Errorf("lost %d times, still lost %d times, %d changes; want 1, 2, 1:\n%s", lost, still, changes, &text)
 		}
-		if want := 25 * time.Minute / (5 * time.Second); c.tries < int(want)-2 || c.tries > int(want)+6 {
+		if want := 25 * time.Minute / (3 * time.Second); c.tries < int(want)-2 || c.tries > int(want)+6 {
 			t.Errorf("%d tries, want about %d", c.tries, want)
 		}
 	})

@@ -9,11 +9,12 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Bounds of the watchdog. A step of the camera loop may take the longest
-// reopening pause and a little more; an answer of the owner comes at once.
+// Bounds of the watchdog. A step of the camera loop may take as long as a camera
+// may be silent, and a little more; an answer of the owner comes at once.
 const (
-	maxStep   = 7 * time.Second
-	maxAnswer = 2 * time.Second
+	maxSilence = 5 * time.Second // if camera.stalled is less: until a first frame, or the next try
+	maxMore    = 2 * time.Second
+	maxAnswer  = 2 * time.Second
 )
 
 // A watchdog tells systemd that the daemon is alive, only while its parts
@@ -58,7 +59,7 @@ func (w *watchdog) run(ctx context.Context) error {
 
 // alive returns the first part that does not prove it is alive.
 func (w *watchdog) alive(ctx context.Context) error {
-	if since := time.Since(w.camera.lastStep()); since > maxStep {
+	if since := time.Since(w.camera.lastStep()); since > max(maxSilence, w.camera.feed.Stalled)+maxMore {
 		return fmt.Errorf("camera loop stands since %v", since.Round(time.Second))
 	}
 	if err := w.engine(); err != nil {

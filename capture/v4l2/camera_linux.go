@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +54,10 @@ type Camera struct {
 	mode    Mode
 	seq     uint64
 	skipped atomic.Uint64
+
+	// flagged lists the buffers ready to be taken that the driver calls
+	// damaged; nil if it can't be asked.
+	flagged func() []uint32
 }
 
 // Open finds the device, sets it up and starts it. The kernel's part can't be
@@ -95,7 +101,16 @@ func open(ctx context.Context, c Config) (*Camera, error) {
 		_ = dev.Close()
 		return nil, errors.Join(explain(path, err), unmapLeaked(path))
 	}
+	fd := descriptor(dev)
+	camera.flagged = func() []uint32 { return flagged(fd) }
 	return camera, nil
+}
+
+// descriptor returns the one that w streams through, which alone may ask for
+// its buffers: uvc_ioctl_querybuf of uvc_v4l2.c. The library has no method that
+// tells it.
+func descriptor(w *webcam.Webcam) int {
+	return int(reflect.ValueOf(w).Elem().FieldByName("fd").Uint())
 }
 
 // checkNode refuses nodes that deliver no pictures in a way that is read here.
@@ -223,9 +238,10 @@ func (c *Camera) Mode() Mode { return c.mode }
 
 // Skipped returns how many frames were dropped because they were damaged.
 //
-// The library hides the driver's error flag, sequence and timestamp. What can
-// be seen is an empty or short frame, which is how most lost USB packets
-// show, and a JPEG without its beginning or end.
+// That is an empty or short frame, which is how most lost USB packets show, a
+// JPEG without its beginning or end, and what the driver calls damaged. Drivers
+// may keep such frames to themselves: uvcvideo does so unless its parameter nodrop
+// is set, as it is by default in newer kernels.
 func (c *Camera) Skipped() uint64 { return c.skipped.Load() }
 
 // Read implements [capture.Source]. It notices the end of ctx within a
@@ -240,6 +256,9 @@ func (c *Camera) Read(ctx context.Context, f *capture.Frame) error {
 		}
 		err := c.dev.WaitForFrame(1)
 		if _, ok := errors.AsType[*webcam.Timeout](err); ok {
+			if over, ok := ctx.Deadline(); ok && time.Until(over) < emptyPause {
+				<-ctx.Done() // the next wait would be a whole second
+			}
 			continue
 		}
 		if err != nil {
@@ -268,6 +287,10 @@ var errDamaged = errors.New("damaged frame")
 // dequeue takes one frame, copies it and gives the buffer back. The copy
 // comes first: once released, the driver writes into it.
 func (c *Camera) dequeue(f *capture.Frame) error {
+	var damaged []uint32
+	if c.flagged != nil {
+		damaged = c.flagged()
+	}
 	data, index, err := c.dev.GetFrame()
 	if err != nil {
 		return err
@@ -275,6 +298,7 @@ func (c *Camera) dequeue(f *capture.Frame) error {
 	now := time.Now()
 	c.seq++
 	data, whole := c.mode.frame(data)
+	whole = whole && !slices.Contains(damaged, index)
 	if whole {
 		*f = capture.Frame{
 			Seq: c.seq, Time: now, Format: c.mode.Format,

@@ -259,6 +259,21 @@ func TestReadSkipsDamagedFrames(t *testing.T) {
 	}
 }
 
+// What the driver flags may look whole: a JPEG that lacks a part in the middle.
+func TestReadSkipsFlaggedFrames(t *testing.T) {
+	whole := []byte{0xff, 0xd8, 1, 0xff, 0xd9}
+	dev := &fakeDevice{frames: []any{whole, whole, whole}}
+	asked := 0
+	c := &Camera{dev: dev, mode: Mode{Format: capture.JPEG, Width: 640, Height: 480}, flagged: func() []uint32 {
+		asked++
+		return [][]uint32{{1, 3}, {3}, {0, 2}}[asked-1] // the buffer that comes is 3
+	}}
+	var f capture.Frame
+	if err := c.Read(t.Context(), &f); err != nil || f.Seq != 3 || c.Skipped() != 2 || dev.releases != 3 {
+		t.Errorf("%v: seq %d, %d skipped, %d releases", err, f.Seq, c.Skipped(), dev.releases)
+	}
+}
+
 func TestFrameSizes(t *testing.T) {
 	for _, test := range []struct {
 		mode Mode

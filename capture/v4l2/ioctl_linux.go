@@ -50,8 +50,31 @@ type pixFormat struct {
 	transfer     uint32
 }
 
-// bufTypeCapture is V4L2_BUF_TYPE_VIDEO_CAPTURE of videodev2.h.
-const bufTypeCapture = 1
+// Of buffers, videodev2.h.
+const (
+	bufTypeCapture = 1      // V4L2_BUF_TYPE_VIDEO_CAPTURE
+	memoryMapped   = 1      // V4L2_MEMORY_MMAP
+	flagError      = 0x0040 // V4L2_BUF_FLAG_ERROR
+	maxBuffers     = 32     // VIDEO_MAX_FRAME
+)
+
+// buffer is struct v4l2_buffer of videodev2.h, with the times that a machine of
+// 32 bits had before 2038 was thought of.
+type buffer struct {
+	index     uint32
+	kind      uint32
+	bytesUsed uint32
+	flags     uint32
+	field     uint32
+	timestamp [2]uintptr // struct timeval
+	timecode  [16]byte
+	sequence  uint32
+	memory    uint32
+	place     uintptr // a union of an offset and pointers
+	length    uint32
+	_         uint32
+	request   int32
+}
 
 // format is struct v4l2_format of videodev2.h: a type and a union of 200
 // bytes. Another member of the union holds pointers, so that the union is
@@ -79,6 +102,10 @@ func request(direction, nr, size uintptr) uintptr {
 func requestQueryCap() uintptr { return request(iocRead, 0, unsafe.Sizeof(capability{})) }
 func requestGetFormat() uintptr {
 	return request(iocRead|iocWrite, 4, unsafe.Sizeof(format{}))
+}
+
+func requestQueryBuffer() uintptr {
+	return request(iocRead|iocWrite, 9, unsafe.Sizeof(buffer{}))
 }
 
 // A control is a second descriptor on a device, for what the camera library
@@ -111,6 +138,23 @@ func (c control) format() (pixFormat, error) {
 	out := format{kind: bufTypeCapture}
 	err := ioctl(c.fd, requestGetFormat(), unsafe.Pointer(&out))
 	return out.pix, err
+}
+
+// flagged lists the buffers of the stream on a descriptor that are ready to be
+// taken and that the driver calls damaged, VIDIOC_QUERYBUF. The flag is gone
+// once a buffer is taken: vb2_core_dqbuf of videobuf2-core.c.
+func flagged(fd int) []uint32 {
+	var all []uint32
+	for i := range uint32(maxBuffers) {
+		b := buffer{index: i, kind: bufTypeCapture, memory: memoryMapped}
+		if err := ioctl(fd, requestQueryBuffer(), unsafe.Pointer(&b)); err != nil {
+			break // there are no more, or it is lost, which the frame's reader will learn
+		}
+		if b.flags&flagError != 0 {
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 func ioctl(fd int, request uintptr, arg unsafe.Pointer) error {

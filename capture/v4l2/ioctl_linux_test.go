@@ -3,6 +3,7 @@ package v4l2
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,8 +23,24 @@ func TestStructsMatchTheKernel(t *testing.T) {
 	if got := unsafe.Sizeof(format{}); got != size {
 		t.Errorf("v4l2_format has %d bytes, want %d", got, size)
 	}
+	if got := requestGetFormat(); got != number {
+		t.Errorf("VIDIOC_G_FMT is %#x, want %#x", got, number)
+	}
+	if got := request(iocRead|iocWrite, 5, size); got != webcam.VIDIOC_S_FMT {
+		t.Errorf("VIDIOC_S_FMT is %#x, the library has %#x", got, webcam.VIDIOC_S_FMT)
+	}
 	if got := unsafe.Offsetof(format{}.pix); got != offset {
 		t.Errorf("its union is at %d, want %d", got, offset)
+	}
+	size, number = 88, 0xc0585609
+	if strconv.IntSize == 32 {
+		size, number = 68, 0xc0445609
+	}
+	if got := unsafe.Sizeof(buffer{}); got != size {
+		t.Errorf("v4l2_buffer has %d bytes, want %d", got, size)
+	}
+	if got := requestQueryBuffer(); got != number || got != webcam.VIDIOC_QUERYBUF {
+		t.Errorf("VIDIOC_QUERYBUF is %#x, want %#x; the library has %#x", got, number, webcam.VIDIOC_QUERYBUF)
 	}
 	if got := unsafe.Sizeof(pixFormat{}); got != 48 {
 		t.Errorf("v4l2_pix_format has %d bytes, want 48", got)
@@ -31,14 +48,17 @@ func TestStructsMatchTheKernel(t *testing.T) {
 	if got := unsafe.Sizeof(capability{}); got != 104 {
 		t.Errorf("v4l2_capability has %d bytes, want 104", got)
 	}
-	if got := requestGetFormat(); got != number {
-		t.Errorf("VIDIOC_G_FMT is %#x, want %#x", got, number)
-	}
 	if got := requestQueryCap(); got != 0x80685600 || got != webcam.VIDIOC_QUERYCAP {
 		t.Errorf("VIDIOC_QUERYCAP is %#x", got)
 	}
-	if got := request(iocRead|iocWrite, 5, size); got != webcam.VIDIOC_S_FMT {
-		t.Errorf("VIDIOC_S_FMT is %#x, the library has %#x", got, webcam.VIDIOC_S_FMT)
+}
+
+// The library keeps its descriptor to itself, and could rename it.
+func TestDescriptor(t *testing.T) {
+	var w webcam.Webcam
+	reflect.NewAt(reflect.TypeFor[uintptr](), unsafe.Pointer(reflect.ValueOf(&w).Elem().FieldByName("fd").UnsafeAddr())).Elem().SetUint(7)
+	if got := descriptor(&w); got != 7 {
+		t.Errorf("descriptor %d, want 7", got)
 	}
 }
 
