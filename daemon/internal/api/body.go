@@ -96,7 +96,7 @@ func malformed(kind string, err error) *problem {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return refuse(badRequest, "the %s body ends early", kind)
 	}
-	return refuse(badRequest, "%s body: %v", kind, err)
+	return refuse(badRequest, "%s body: %.200s", kind, err) // the library may repeat megabytes that it cannot read
 }
 
 // parseJSON reads one object with the given fields, each at most once. Length

@@ -78,6 +78,17 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
+// A refusal repeated a part's header, whatever its size.
+func TestRefusalsAreShort(t *testing.T) {
+	b := loopback(t, nil)
+	for name, header := range map[string]string{"no colon": strings.Repeat("\xff", 1<<20), "no name": ": " + strings.Repeat("\xff", 1<<20)} {
+		got := b.do(t, http.MethodPost, "/v1/attempts", "multipart/form-data; boundary=b", "--b\r\n"+header+"\r\n\r\nx\r\n--b--")
+		if got.status != http.StatusBadRequest || len(got.body) > 1000 {
+			t.Errorf("%s: status %d, %d bytes", name, got.status, len(got.body))
+		}
+	}
+}
+
 func TestPackedBodiesAndOddParametersAreRefused(t *testing.T) {
 	b := loopback(t, nil)
 	got := b.do(t, http.MethodPost, "/v1/attempts", "application/json", `{"id_photo":"AAAA"}`, "Content-Encoding", "gzip")

@@ -66,6 +66,11 @@ func localHost(host string) bool {
 // sameOrigin says whether a request comes from no web page, or from one that
 // was served under the same name.
 func sameOrigin(r *http.Request) bool {
+	// What a page merely shows, such as a picture, is asked for without an Origin,
+	// and could take all places of those who follow.
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return false
+	}
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return true

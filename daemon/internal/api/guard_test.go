@@ -54,6 +54,10 @@ func TestBrowsersAreKeptOff(t *testing.T) {
 		{"page of another local server", []string{"Origin", "http://127.0.0.1:1"}, http.StatusForbidden},
 		{"page by another scheme", []string{"Origin", "https://" + own}, http.StatusForbidden},
 		{"page of no origin", []string{"Origin", "null"}, http.StatusForbidden},
+		{"picture in a page of elsewhere", []string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
+		{"picture in a page of another local server", []string{"Sec-Fetch-Site", "same-site"}, http.StatusForbidden},
+		{"picture in the own page", []string{"Sec-Fetch-Site", "same-origin"}, http.StatusOK},
+		{"address typed by hand", []string{"Sec-Fetch-Site", "none"}, http.StatusOK},
 		{"two origins", []string{"Origin", "http://" + own, "Origin", "https://evil.example"}, http.StatusForbidden},
 	}
 	for _, tt := range tests {
