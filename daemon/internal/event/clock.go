@@ -24,7 +24,7 @@ func (c Clock) Stamp() Stamp {
 	return Stamp{
 		BootID:      c.BootID,
 		Time:        Time{time.Now().UTC().Truncate(time.Millisecond)},
-		MonoMS:      sinceBoot().Milliseconds(),
+		MonoMS:      SinceBoot().Milliseconds(),
 		ClockSynced: c.ClockSynced(),
 	}
 }
@@ -73,8 +73,9 @@ func kernelSynced(state int, status int32, err error) (ok bool, why string) {
 	return true, ""
 }
 
-// sinceBoot returns CLOCK_BOOTTIME, which counts on while the machine sleeps.
-func sinceBoot() time.Duration {
+// SinceBoot returns CLOCK_BOOTTIME, which counts on while the machine sleeps and
+// which nobody sets.
+func SinceBoot() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
 		return 0 // Linux has had this clock since 2.6.39

@@ -98,6 +98,20 @@ func TestEventsOfAnotherTimeAreHistorical(t *testing.T) {
 	}
 }
 
+// A wall clock that was set back after the connection began made every event
+// historical until the next connection; one that was set ahead, the event of
+// that moment.
+func TestSettingTheClockMakesNoEventHistorical(t *testing.T) {
+	c, j := newClient()
+	p := connected(t, c)
+	for _, j.Clock = range []time.Duration{-time.Hour, 0, time.Hour} {
+		j.Append()
+		if m := next(t, p, "event/"); field[bool](t, m, "historical") {
+			t.Errorf("event of a clock that is %v ahead: %s", j.Clock, m.Payload)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	c, _ := newClient()
 	b := startBroker(t, broker.Config{})

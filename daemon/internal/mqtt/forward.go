@@ -139,11 +139,13 @@ func (s *session) send(ctx context.Context, events []event.Event, historical fun
 
 // historical says whether a consumer should not take e for something that
 // happens now: it was sent before, it is from an earlier boot or connection,
-// or it is old. It notes that e is being sent.
+// or it is old. The wall clock is not asked: it may have been set since. It notes
+// that e is being sent.
 func (s *session) historical(e *event.Event) bool {
 	again := e.Seq <= s.sent
 	s.sent = max(s.sent, e.Seq)
-	return again || e.BootID != s.BootID || e.Time.Before(s.began) || time.Since(e.Time.Time) > late
+	made := time.Duration(e.MonoMS) * time.Millisecond
+	return again || e.BootID != s.BootID || made < s.began || event.SinceBoot()-made > late
 }
 
 func always(*event.Event) bool { return true }

@@ -12,6 +12,8 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/facegate/facegate/daemon/internal/event"
 )
 
 const (
@@ -30,7 +32,7 @@ type session struct {
 	*run
 	paho  paho.Client
 	conn  net.Conn
-	began time.Time
+	began time.Duration // since boot, in whole milliseconds, as an event tells it
 }
 
 // session makes one connection and serves it until it is lost or ctx ends.
@@ -115,7 +117,7 @@ func (r *run) connect(ctx context.Context, lose context.CancelCauseFunc) (*sessi
 		return nil, loginError(err)
 	}
 	s.conn = <-opened
-	s.began = time.Now().Truncate(time.Millisecond) // as precise as an event
+	s.began = event.SinceBoot().Truncate(time.Millisecond)
 	return s, nil
 }
 

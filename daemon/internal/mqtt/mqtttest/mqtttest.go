@@ -22,6 +22,7 @@ const JournalID = "QF3ZB6T5N7H2MJ4KXW6ACD7LYE"
 type Journal struct {
 	BootID string        // of the events appended
 	Age    time.Duration // of the events appended
+	Clock  time.Duration // how far the wall clock was ahead when they were made
 
 	// mu guards the following
 	mu        sync.Mutex
@@ -45,7 +46,9 @@ func (j *Journal) Append() uint64 {
 	seq := uint64(len(j.events) + 1)
 	j.events = append(j.events, event.Event{
 		V: event.Version, Kind: event.KindAttempt, Seq: seq, JournalID: JournalID, Site: "hall", Device: "gate-1",
-		Stamp:     event.Stamp{BootID: j.BootID, Time: event.Time{Time: time.Now().Add(-j.Age)}},
+		Stamp: event.Stamp{
+			BootID: j.BootID, Time: event.Time{Time: time.Now().Add(j.Clock - j.Age)}, MonoMS: (event.SinceBoot() - j.Age).Milliseconds(),
+		},
 		AttemptID: AttemptID,
 		Attempt:   &event.Attempt{Decision: event.DecisionMatch, Reason: event.OK, Source: "http", Route: "local", Access: event.NotAttempted},
 	})
