@@ -53,3 +53,9 @@ func isDuplicate(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == codes.SQLITE_CONSTRAINT
 }
+
+// ofDisk reports whether err says that the disk did not take a write.
+func ofDisk(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff != codes.SQLITE_CONSTRAINT
+}

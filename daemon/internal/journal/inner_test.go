@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -90,6 +92,63 @@ func TestAReadOnlyDiskIsSaid(t *testing.T) {
 	if _, err := j.writer.Exec("PRAGMA query_only = off"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A fault lasts until the disk has taken something.
+func TestAFaultLastsUntilTheDiskIsWell(t *testing.T) {
+	j := openInner(t)
+	fault := func(when string, want bool) {
+		t.Helper()
+		if got := j.Fault(); (got != nil) != want {
+			t.Errorf("%s: fault %v", when, got)
+		}
+	}
+	readOnly := func(on string) {
+		t.Helper()
+		if _, err := j.writer.Exec("PRAGMA query_only = " + on); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func(n int) error { return j.Begin(t.Context(), eventtest.AttemptID(n), "http") }
+	if err := errors.Join(begin(1), j.Retry(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if err := begin(1); !errors.Is(err, ErrDuplicate) {
+		t.Fatal(err)
+	}
+	fault("an attempt that began twice", false)
+
+	readOnly("on")
+	if begin(2) == nil {
+		t.Fatal("a read-only disk took a write")
+	}
+	fault("read-only", true)
+	if j.Retry(t.Context()) == nil {
+		t.Error("a read-only disk is well")
+	}
+	fault("tried again", true)
+
+	readOnly("off")
+	if err := j.write(t.Context(), "do nothing", func(*tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	fault("nothing was written since", true)
+	before, err := os.ReadFile(j.opts.Path + "-wal")
+	if err == nil {
+		err = j.Retry(t.Context())
+	}
+	if after, err2 := os.ReadFile(j.opts.Path + "-wal"); err != nil || err2 != nil || bytes.Equal(before, after) {
+		t.Errorf("tried the disk: %v, %v, nothing written: %v", err, err2, bytes.Equal(before, after))
+	}
+	fault("well again", false)
+
+	readOnly("on")
+	_ = begin(3)
+	readOnly("off")
+	if _, err := j.Append(t.Context(), eventtest.Match(eventtest.AttemptID(1))); err != nil {
+		t.Fatal(err)
+	}
+	fault("an event was written", false)
 }
 
 func TestTheWaitForTheWriterEndsWithTheContext(t *testing.T) {

@@ -62,6 +62,7 @@ type Journal struct {
 	changed  chan struct{}
 	maxPages int64        // of the file without its log
 	unsaved  atomic.Int64 // commits since the log was last written back
+	fault    atomic.Pointer[error]
 }
 
 // Open opens the journal, or begins a new one if there is no file. A file
@@ -184,6 +185,27 @@ func (j *Journal) release() error {
 	return errors.Join(append(errs, j.lock.Close())...)
 }
 
+// Fault returns why the disk did not take the last write that it was asked to
+// take, nil if it did.
+func (j *Journal) Fault() error {
+	if err := j.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Retry writes something if the last write failed, to see whether the disk is
+// well again, and returns what [Journal.Fault] then returns.
+func (j *Journal) Retry(ctx context.Context) error {
+	if j.Fault() == nil {
+		return nil
+	}
+	return j.write(ctx, "try the disk", func(t *tx) error {
+		t.written = true
+		return t.overwrite()
+	})
+}
+
 // write runs do in one transaction, which is on the disk when write returns
 // nil, and undone otherwise.
 func (j *Journal) write(ctx context.Context, op string, do func(t *tx) error) error {
@@ -197,19 +219,17 @@ func (j *Journal) write(ctx context.Context, op string, do func(t *tx) error) er
 	}
 	defer func() { <-j.turn }()
 
-	raw, err := j.writer.Begin() // without ctx, see Journal
+	t, err := j.transact(do)
 	if err != nil {
-		return explain(j.opts.Path, op, err)
+		explained := explain(j.opts.Path, op, err)
+		if ofDisk(err) {
+			j.fault.Store(&explained)
+		}
+		return explained
 	}
-	t := &tx{raw: raw, j: j}
-	if err := do(t); err != nil {
-		_ = raw.Rollback() // err says more; SQLite drops an open transaction in any case
-		return explain(j.opts.Path, op, err)
+	if t.appended || t.written {
+		j.fault.Store(nil)
 	}
-	if err := commit(raw); err != nil {
-		return explain(j.opts.Path, op, err)
-	}
-
 	j.unsaved.Add(1)
 	if t.appended {
 		select {
@@ -220,11 +240,57 @@ func (j *Journal) write(ctx context.Context, op string, do func(t *tx) error) er
 	return nil
 }
 
+// transact is one transaction of the writer, whose turn it is.
+func (j *Journal) transact(do func(t *tx) error) (*tx, error) {
+	raw, err := j.writer.Begin() // without a context, see Journal
+	if err != nil {
+		return nil, err
+	}
+	t := &tx{raw: raw, j: j}
+	if err := do(t); err != nil {
+		_ = raw.Rollback() // err says more; SQLite drops an open transaction in any case
+		return nil, err
+	}
+	if err := commit(raw); err != nil {
+		j.bury()
+		return nil, err
+	}
+	return t, nil
+}
+
+// bury makes sure that a transaction which could not be committed stays undone.
+// Its pages are in the log already, whole, if only the fsync failed: were the
+// program to end now, the next one would find them there and take for granted
+// what everybody was told had failed. The next commit goes to the same place in
+// the log; this is one that says nothing.
+//
+// The disk may well fail again, which is no news; what counts is the log in
+// memory, that the next program will read.
+func (j *Journal) bury() {
+	raw, err := j.writer.Begin()
+	if err != nil {
+		return
+	}
+	if err := (&tx{raw: raw}).overwrite(); err != nil {
+		_ = raw.Rollback()
+		return
+	}
+	_ = commit(raw)
+}
+
 // A tx is a running transaction.
 type tx struct {
 	raw      *sql.Tx
 	j        *Journal
-	appended bool
+	appended bool // an event
+	written  bool // something that the disk surely had to take
+}
+
+// overwrite writes a page as it is. That takes two changes: SQLite does not write
+// a row that stays the same.
+func (t *tx) overwrite() error {
+	const flip = "UPDATE state SET clean = 1 - clean"
+	return errors.Join(t.exec(flip), t.exec(flip))
 }
 
 func (t *tx) exec(query string, args ...any) error {
