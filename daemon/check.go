@@ -23,10 +23,19 @@ func runCheck(_ context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := loadConfig(path); err != nil {
+	cfg, err := loadConfig(path)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s: no problems\n", path)
+	set, err := models.Open(cfg.Models.Dir, cfg.Models.Set)
+	if err != nil {
+		return fail(exitConfig, err)
+	}
+	r, err := ratesOf(cfg, set.ModelID())
+	if err != nil {
+		return fail(exitConfig, err)
+	}
+	_, err = fmt.Fprintf(out, "%[1]s: no problems\n%[1]s: %v\n", path, r)
 	return err
 }
 
@@ -41,7 +50,7 @@ func loadConfig(path string) (config.Config, error) {
 	problems := config.Check(cfg)
 	_, keyErr := grantKey(cfg.Door)
 	for _, err := range []error{
-		checkServices(cfg.Cloud), checkModels(cfg.Models), checkData(cfg.Data), api.Check(cfg.HTTP), checkMQTT(cfg), checkInbox(cfg.Sources.Inbox), keyErr,
+		checkServices(cfg.Cloud), checkModels(cfg), checkData(cfg.Data), api.Check(cfg.HTTP), checkMQTT(cfg), checkInbox(cfg.Sources.Inbox), keyErr, derive(&cfg),
 	} {
 		problems = cfg.Extend(problems, err)
 	}
@@ -49,16 +58,6 @@ func loadConfig(path string) (config.Config, error) {
 		return config.Config{}, fail(exitConfig, problems)
 	}
 	return cfg, nil
-}
-
-func checkModels(c config.Models) error {
-	if _, err := models.Find(c.Set); err != nil {
-		return fmt.Errorf("models.set: %w", err)
-	}
-	if err := models.Verify(c.Dir, c.Set); err != nil {
-		return prefixed("models.dir: ", err)
-	}
-	return nil
 }
 
 // checkData says why the folder of the journal could not be made, or written to.

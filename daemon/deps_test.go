@@ -57,7 +57,7 @@ func packages(t *testing.T) (own []goPackage, all map[string]goPackage) {
 
 // drivers are the packages that know one device, library or wire.
 func drivers() []string {
-	return append(providers(), "capture/v4l2", "capture/replay", "match/dlib", "hal/gpio", "hal/sim", "match/cloud/sim")
+	return append(providers(), "capture/v4l2", "capture/replay", "match/dlib", "match/onnx", "hal/gpio", "hal/sim", "match/cloud/sim")
 }
 
 // providers are the drivers that know one compare service.
@@ -71,6 +71,8 @@ func may(driver string) []string {
 	switch {
 	case driver == "match/dlib":
 		return []string{"match", "match/picture"}
+	case driver == "match/onnx": // a set's description says how its networks are used
+		return []string{"match", "match/models", "match/picture"}
 	case driver == "match/cloud/sim": // is written from the services' documents, not from the clients
 		return nil
 	case slices.Contains(providers(), driver):
@@ -174,6 +176,7 @@ func TestOneLibraryOnePackage(t *testing.T) {
 		"github.com/oklog/ulid/v2":                         {"daemon/internal/attempt"},
 		"github.com/prometheus/client_golang":              {"daemon/internal/metrics"},
 		"github.com/santhosh-tekuri/jsonschema/v6":         {"daemon/internal/event/eventtest"},
+		"github.com/yalue/onnxruntime_go":                  {"match/onnx"},
 		"go.yaml.in/yaml/v3":                               {"daemon/internal/config"},
 		"modernc.org/sqlite":                               {"daemon/internal/journal"},
 		"periph.io/x/conn/v3":                              {"hal/gpio"},
@@ -181,7 +184,7 @@ func TestOneLibraryOnePackage(t *testing.T) {
 		// Decoders for ID photos, and the drawing of the demo's scenes.
 		"golang.org/x/image": {"daemon/internal/scene", "daemon/test/board", "match/picture"},
 		// System calls, which each user makes for its own device or file.
-		"golang.org/x/sys": {"capture/v4l2", "daemon/internal/event", "daemon/internal/inbox"},
+		"golang.org/x/sys": {"capture/v4l2", "daemon/internal/event", "daemon/internal/inbox", "daemon/test/board/power", "daemon/test/board/power/guest"},
 	}
 	for path, got := range users {
 		slices.Sort(got)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -42,7 +43,7 @@ func (k *kiosk) missing(ctx context.Context) []api.Missing {
 	}
 	add("models", k.matcher.Hung())
 	_, err := k.journal.Stats(ctx)
-	add("journal", err)
+	add("journal", cmp.Or(k.journal.Fault(), err))
 	return all
 }
 

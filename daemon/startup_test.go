@@ -169,7 +169,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--conf", "a"}, exitUsage, "", "-conf"},
 		{[]string{"verify", "id.jpg"}, exitUsage, "", "verify: give the ID picture and at least one live picture"},
 		{[]string{"verify", "id.jpg", "live.jpg", "--json"}, exitUsage, "", "verify: --json: flags stand before other words"},
-		{[]string{"verify", "--help"}, exitOK, "usage: facegate verify [--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg ...\n  --config FILE ", ""},
+		{[]string{"verify", "--help"}, exitOK, "usage: facegate verify [--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg ...\n  --config FILE ", ""},
 		{[]string{"safe", "--help"}, exitOK, "usage: facegate safe --config FILE\n  --config FILE        FILE with the configuration\n", ""},
 		{[]string{"run", "-h"}, exitOK, "usage: facegate run --config FILE\n", ""},
 		{[]string{"help", "check"}, exitOK, "usage: facegate check --config FILE\n", ""},
@@ -204,7 +204,7 @@ func TestCommandLine(t *testing.T) {
 func TestHelpNamesFlags(t *testing.T) {
 	_, out, _ := facegate(t, "help")
 	for _, want := range []string{
-		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [SET]",
+		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [SET]",
 		"facegate COMMAND --help", "69 unavailable", "78 configuration",
 	} {
 		if !strings.Contains(out, want) {

@@ -15,7 +15,6 @@ import (
 	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/daemon/internal/matcher"
 	"github.com/facegate/facegate/match"
-	"github.com/facegate/facegate/match/models"
 	"github.com/facegate/facegate/match/picture"
 )
 
@@ -67,10 +66,11 @@ func (u *unusable) Error() string { return fmt.Sprintf("%s: %s: %s", u.file, u.r
 // runVerify compares the face on an ID with one or more live pictures. All
 // must agree, as the frames of an attempt must.
 func runVerify(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("verify", "[--json] [--config FILE] [--models DIR] ID.jpg LIVE.jpg ...")
+	f := newFlags("verify", "[--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg ...")
 	asJSON := f.Bool("json", false, "print one JSON object")
 	path := f.String("config", "", "`FILE` with thresholds, gates and the models' folder; else the defaults")
 	dir := f.String("models", "", "`DIR` of the model files, over that of the configuration")
+	set := f.String("set", "", "`SET` of models, with the engine that runs it, over those of the configuration")
 	if err := f.parse(args); err != nil {
 		return err
 	}
@@ -87,8 +87,14 @@ func runVerify(ctx context.Context, args []string, out io.Writer) error {
 	if *dir != "" {
 		cfg.Models.Dir = *dir
 	}
+	if *set != "" {
+		use(&cfg, *set)
+	}
 	cfg.Match.Hang = patience
-	if err := models.Verify(cfg.Models.Dir, cfg.Models.Set); err != nil {
+	if err := checkModels(cfg); err != nil {
+		return fail(exitConfig, err)
+	}
+	if err := derive(&cfg); err != nil {
 		return fail(exitConfig, err)
 	}
 	engine, err := openEngine(cfg)
@@ -116,7 +122,8 @@ func compareFiles(ctx context.Context, engine match.Engine, cfg config.Config, f
 	defer func() { stop(); <-ended }()
 
 	model := engine.Model()
-	c := comparison{Accept: cfg.Match.Accept, Reject: cfg.Match.Reject, Engine: model.Engine, Model: model.String()}
+	p := policy(cfg)
+	c := comparison{Accept: float64(p.Accept), Reject: float64(p.Reject), Engine: model.Engine, Model: model.String()}
 	scores, err := c.compare(ctx, m, files)
 	if u, ok := errors.AsType[*unusable](err); ok {
 		c.Verdict, c.File, c.Reason, c.Detail = "unusable", u.file, u.reason, u.detail
@@ -125,7 +132,7 @@ func compareFiles(ctx context.Context, engine match.Engine, cfg config.Config, f
 	if err != nil {
 		return c, err
 	}
-	verdict, score := policy(cfg).Judge(scores)
+	verdict, score := p.Judge(scores)
 	decided := float64(score)
 	c.Verdict, c.Score = verdict.String(), &decided
 	return c, nil

@@ -1,5 +1,11 @@
 package models
 
+import (
+	"runtime"
+
+	"github.com/facegate/facegate/match"
+)
+
 const (
 	// sdistModels is the folder of the .dat files in face_recognition_models.
 	sdistModels = "face_recognition_models-0.3.0/face_recognition_models/models/"
@@ -11,7 +17,11 @@ const (
 
 // List returns the manifest: every set facegate knows.
 func List() []Set {
-	return []Set{dlibSet(), picturesSet()}
+	sets := []Set{dlibSet(), faceplugin(), edge(), picturesSet()}
+	if s, ok := onnxRuntime(runtime.GOARCH); ok {
+		sets = append(sets, s)
+	}
+	return sets
 }
 
 // dlibSet holds the three files that go-face opens. The detector on a
@@ -26,8 +36,11 @@ func dlibSet() Set {
 		Licence: "CC0-1.0",
 		Training: "templates: about 3 million faces of 7485 people, from FaceScrub, VGG Face and pictures from the web; " +
 			"landmarks: 7198 faces from the web",
+		Engine:    "dlib",
+		Policy:    match.DefaultPolicy(),
 		Templates: "dlib_face_recognition_resnet_model_v1.dat",
 		Package: Package{
+			Manager: "pip",
 			Name:    "face_recognition_models",
 			Version: "0.3.0",
 			SHA256:  "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
@@ -54,6 +67,7 @@ func picturesSet() Set {
 		What:    "portraits of two public figures for the demo and the tests; not used by the daemon",
 		Licence: "as part of face_recognition 1.3.0: MIT",
 		Package: Package{
+			Manager: "pip",
 			Name:    "face_recognition",
 			Version: "1.3.0",
 			SHA256:  "5e5efdd1686aa566af0d3cc1313b131e4b197657a8ffd03669e6d3fad92705ec",
@@ -65,4 +79,100 @@ func picturesSet() Set {
 			jpg("biden.jpg", 353_723, "3c17508bb91554c637a2eabddfae790e5bb1caba93130814fc2ac50be9760c4c"),
 		},
 	}
+}
+
+// faceplugin holds three of the networks in the npm package of that name. Its
+// detector is version-RFB-320 of Ultra-Light-Fast-Generic-Face-Detector-1MB.
+func faceplugin() Set {
+	onnx := func(name string, size int64, sum string) File {
+		return File{Name: name, Size: size, SHA256: sum, Member: "package/model/" + name}
+	}
+	return Set{
+		Name:      "faceplugin",
+		What:      "faceplugin: RFB-320 detector, 68 landmarks, MobileFaceNet-like templates of 512 numbers",
+		Licence:   "MIT",
+		Training:  "unknown: its authors do not say",
+		Engine:    "onnx",
+		Policy:    match.Policy{Accept: 0.50, Reject: 0.75},
+		Templates: "fr_feature.onnx",
+		Package:   Package{Manager: "npm", Name: "faceplugin-face-recognition-js", Version: "0.0.1"},
+		Networks: Networks{
+			Detector:  Detector{Kind: RFB320, File: "fr_detect.onnx", Width: 320, Height: 240},
+			Landmarks: Landmarks{Kind: FRLandmark, File: "fr_landmark.onnx"},
+			Embedder: Embedder{
+				File: "fr_feature.onnx", Size: 112, Channels: RGB,
+				Mean: []float64{127, 127, 127}, Deviation: []float64{128, 128, 128}, Output: 512, Metric: Cosine,
+			},
+		},
+		Files: []File{
+			onnx("fr_detect.onnx", 1_217_758, "6c0256ccd3164f844736a401faf936ec2930764a87ae39442180887d0c5c8854"),
+			onnx("fr_landmark.onnx", 1_163_742, "f10b0ba1d2a8a099adefede1ebf3733e44fe370715e7303dbeb7f59c02142258"),
+			onnx("fr_feature.onnx", 4_884_269, "87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581"),
+		},
+	}
+}
+
+// edge holds two small networks that no package carries.
+func edge() Set {
+	const (
+		zoo        = "https://media.githubusercontent.com/media/opencv/opencv_zoo/82b38c8f98e7b52aa171400f3e4c722352d0669f/models/face_detection_yunet/"
+		mobileFace = "https://raw.githubusercontent.com/foamliu/MobileFaceNet/a6cc9032a659b615f477833e1a70b5e7931bcccc/weights/"
+	)
+	return Set{
+		Name:      "edge",
+		What:      "edge: YuNet detector with 5 landmarks, MobileFaceNet templates of 128 numbers",
+		Licence:   "YuNet: MIT; MobileFaceNet: Apache-2.0",
+		Training:  "detector: WIDER FACE; templates: MS-Celeb-1M, which its publisher has withdrawn",
+		Engine:    "onnx",
+		Policy:    match.Policy{Accept: 0.54, Reject: 0.70},
+		Templates: "MobileFaceNet.onnx",
+		Networks: Networks{
+			Detector:  Detector{Kind: YuNet, File: "face_detection_yunet_2023mar.onnx", Width: 640, Height: 640},
+			Landmarks: Landmarks{Kind: OwnLandmarks},
+			Embedder: Embedder{ // the mean and deviation of ImageNet
+				File: "MobileFaceNet.onnx", Size: 112, Channels: RGB,
+				Mean: []float64{123.675, 116.28, 103.53}, Deviation: []float64{58.395, 57.12, 57.375}, Output: 128, Metric: Cosine,
+			},
+		},
+		Files: []File{
+			{
+				Name: "face_detection_yunet_2023mar.onnx", Size: 232_589, URL: zoo + "face_detection_yunet_2023mar.onnx",
+				SHA256: "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+			},
+			{
+				Name: "MobileFaceNet.onnx", Size: 3_998_070, URL: mobileFace + "MobileFaceNet.onnx",
+				SHA256: "b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
+			},
+		},
+	}
+}
+
+// The set that holds ONNX Runtime, and its file.
+const (
+	Runtime     = "onnxruntime"
+	RuntimeFile = "libonnxruntime.so.1"
+)
+
+// onnxRuntime returns the library that the engine onnx loads on a processor,
+// and false if there is none for it.
+func onnxRuntime(arch string) (Set, bool) {
+	lib := File{Name: RuntimeFile}
+	const linux = "package/bin/napi-v6/linux/"
+	switch arch {
+	case "amd64":
+		lib.Size, lib.SHA256 = 45_828_512, "ffb75a925ba05e47b235bb66e3e3911714a80b328a9c9425539feb204aa32a23"
+		lib.Member = linux + "x64/" + RuntimeFile
+	case "arm64":
+		lib.Size, lib.SHA256 = 25_135_496, "1f549d46250b005580b597f4164984aaf75b3bcb9f3aeb07c7f8a8fe60b23c76"
+		lib.Member = linux + "arm64/" + RuntimeFile
+	default:
+		return Set{}, false
+	}
+	return Set{
+		Name:    Runtime,
+		What:    "ONNX Runtime 1.30.0 for " + arch + ": the library that the engine onnx runs on",
+		Licence: "MIT",
+		Package: Package{Manager: "npm", Name: "onnxruntime-node", Version: "1.30.0"},
+		Files:   []File{lib},
+	}, true
 }

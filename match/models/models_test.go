@@ -75,18 +75,24 @@ func wantEmpty(t *testing.T, dir string) {
 func TestManifestIsComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range List() {
-		if s.Name == "" || s.What == "" || s.Licence == "" || s.Package.Name == "" || len(s.Package.SHA256) != 64 {
+		if s.Name == "" || s.What == "" || s.Licence == "" || s.Package.Manager == "pip" && len(s.Package.SHA256) != 64 {
 			t.Errorf("set %+v lacks a fact", s)
 		}
-		if s.Templates != "" && (s.Training == "" || s.ModelID("dlib").SHA256 == "") {
+		if (s.Engine != "") != (s.Templates != "") || s.Engine != "" && !(s.Policy.Accept > 0 && s.Policy.Accept < s.Policy.Reject) {
+			t.Errorf("set %s: engine %q, templates %q, policy %v", s.Name, s.Engine, s.Templates, s.Policy)
+		}
+		if s.Templates != "" && (s.Training == "" || s.ModelID().SHA256 == "") {
 			t.Errorf("set %s: no training data, or no file %s", s.Name, s.Templates)
 		}
 		for _, f := range s.Files {
 			if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != sha256.Size || f.Size <= 0 {
 				t.Errorf("%s: bad sum or size", f.Name)
 			}
-			if f.Name != filepath.Base(f.Name) || filepath.Base(f.Member) != f.Name {
+			if f.Name != filepath.Base(f.Name) || f.Member != "" && filepath.Base(f.Member) != f.Name {
 				t.Errorf("%s: name or member %s is not a plain file", f.Name, f.Member)
+			}
+			if (f.Member == "") != (s.Package.Name == "") || f.Member == "" && f.URL == "" {
+				t.Errorf("%s comes from nowhere", f.Name)
 			}
 			if seen[f.Name] {
 				t.Errorf("%s is in two sets, which could not share a folder", f.Name)
@@ -224,6 +230,7 @@ func TestPullFromUpstream(t *testing.T) {
 		want   string // empty: success
 	}{
 		"true":      {http.StatusOK, packed, ""},
+		"plain":     {http.StatusOK, []byte(content), ""},
 		"missing":   {http.StatusNotFound, nil, "404"},
 		"not bzip2": {http.StatusOK, []byte("<html>log in first</html>"), "bzip2"},
 		"truncated": {http.StatusOK, packed[:20], "EOF"},
@@ -236,6 +243,9 @@ func TestPullFromUpstream(t *testing.T) {
 			defer server.Close()
 			s, dir := testSet(), t.TempDir()
 			s.Files[0].URL = server.URL + "/a.dat.bz2"
+			if name == "plain" {
+				s.Files[0].URL = server.URL + "/a.dat"
+			}
 
 			_, err := s.pull(t.Context(), dir, Upstream{Client: server.Client()})
 			if c.want != "" {

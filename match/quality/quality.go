@@ -3,8 +3,9 @@
 // number and a reason, so that a person can be told what to do.
 //
 //	figures := quality.Measure(img, face.Box)
+//	figures.Pose = quality.PoseOf(face.Points)
 //	if reason, ok := limits.Check(figures); !ok {
-//		// reason is Size, Dark, Bright or Sharpness
+//		// reason is Size, Dark, Bright, Light, Sharpness or Turned
 //	}
 //
 // It does not foretell how good a comparison will be, and it does not tell
@@ -14,6 +15,7 @@ package quality
 
 import (
 	"image"
+	"math"
 
 	"github.com/facegate/facegate/match/picture"
 )
@@ -30,15 +32,18 @@ const (
 	brightest = 250
 )
 
-// Figures is what was measured of one face. All but Size concern the middle
-// three quarters of the box's width and height, because what stands behind a
-// head does not count.
+// Figures is what was measured of one face. All but Size and Pose concern the
+// middle three quarters of the box's width and height, because what stands behind
+// a head does not count.
 type Figures struct {
 	Size      int     // pixels, the shorter side of the box
 	Sharpness float64 // see Measure
 	Luma      float64 // mean, 0..255
 	Dark      float64 // share of pixels too dark to hold detail, 0..1
 	Bright    float64 // share of pixels too bright to hold detail, 0..1
+	Contrast  float64 // standard deviation of luma, in percent of its mean
+	Sides     float64 // by how much the right half is brighter than the left, as a share of both, -1..1
+	Pose      Pose    // zero until the caller fills it in
 }
 
 // Measure returns the figures of the face in the box of img. A box that lies
@@ -61,7 +66,7 @@ func Measure(img image.Image, box image.Rectangle) Figures {
 	}
 	f := Figures{Size: min(box.Dx(), box.Dy())}
 	face := picture.Luma(img, middle(box))
-	f.Luma, f.Dark, f.Bright = exposure(face)
+	f.light(face)
 	// The middle is three quarters of the face, so it is shrunk to as much.
 	small, _ := picture.Scale(face, Side*3/4)
 	if f.Luma > 0 {
@@ -77,17 +82,25 @@ func middle(r image.Rectangle) image.Rectangle {
 	return image.Rect(r.Min.X+x, r.Min.Y+y, r.Max.X-x, r.Max.Y-y)
 }
 
-// exposure returns the mean of m, and the shares of it that are clipped.
-func exposure(m *image.Gray) (mean, dark, bright float64) {
+// light fills in what depends on how m is lit.
+func (f *Figures) light(m *image.Gray) {
 	var counts [256]int
-	for y := range m.Rect.Dy() {
-		for _, v := range m.Pix[y*m.Stride:][:m.Rect.Dx()] {
+	var halves [2]int // sums of luma; of an odd width, the middle column belongs to neither
+	width, height := m.Rect.Dx(), m.Rect.Dy()
+	for y := range height {
+		row := m.Pix[y*m.Stride:][:width]
+		for _, v := range row {
 			counts[v]++
 		}
+		for x := range width / 2 {
+			halves[0] += int(row[x])
+			halves[1] += int(row[width-1-x])
+		}
 	}
-	var sum, low, high int
+	var sum, squares, low, high int
 	for v, n := range counts {
 		sum += v * n
+		squares += v * v * n
 		if v <= darkest {
 			low += n
 		}
@@ -95,8 +108,14 @@ func exposure(m *image.Gray) (mean, dark, bright float64) {
 			high += n
 		}
 	}
-	all := float64(m.Rect.Dx() * m.Rect.Dy())
-	return float64(sum) / all, float64(low) / all, float64(high) / all
+	all := float64(width * height)
+	f.Luma, f.Dark, f.Bright = float64(sum)/all, float64(low)/all, float64(high)/all
+	if f.Luma > 0 {
+		f.Contrast = 100 * math.Sqrt(max(0, float64(squares)/all-f.Luma*f.Luma)) / f.Luma
+	}
+	if both := halves[0] + halves[1]; both > 0 {
+		f.Sides = float64(halves[1]-halves[0]) / float64(both)
+	}
 }
 
 // curvature returns the variance of the second difference of m's luma in each

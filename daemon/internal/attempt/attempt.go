@@ -1,7 +1,7 @@
 // Package attempt is the straight line from an ID photo to an outcome.
 //
-//	request ─► Begin ─► reference ─► probes ─► verdict ─► authorised? ─► Append ─► door
-//	                                             └─ unsure ─► cloud
+//	request ─► Begin ─► reference ─► probes ─► verdict ─► challenge ─► authorised? ─► Append ─► door
+//	                                                          └─ unsure ─► cloud
 //
 // One goroutine, [Line.Run], owns the attempt under way: it starts with an ID
 // photo and ends exactly once, with one event. The owner only waits; pictures
@@ -16,7 +16,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -75,6 +77,8 @@ type Look struct {
 	Flaw     Flaw               // why the frame gives no probe; empty if it does
 	Template match.Template     // of the one face, if there is no flaw
 	Gates    map[string]float64 // quality figures of the face
+	Box      image.Rectangle    // of the one face, with or without a flaw
+	Points   []image.Point      // its landmarks, likewise; may be empty
 	Picture  []byte             // JPEG: what a compare service may be shown of it; nil if none is configured
 }
 
@@ -95,7 +99,9 @@ const (
 	FaceBlur   Flaw = "face_blurred"
 	FaceDark   Flaw = "face_dark"
 	FaceBright Flaw = "face_bright"
-	BadFrame   Flaw = "bad_frame" // the frame could not be decoded
+	FaceShade  Flaw = "face_shade"  // lit from one side, or hardly any contrast
+	FaceTurned Flaw = "face_turned" // or tilted
+	BadFrame   Flaw = "bad_frame"   // the frame could not be decoded
 )
 
 // A Refusal is a Matcher's answer to an ID photo that gives no reference.
@@ -201,7 +207,10 @@ const (
 	HoldStill     Hint = "hold_still"
 	TooDark       Hint = "too_dark"
 	TooBright     Hint = "too_bright"
+	UnevenLight   Hint = "uneven_light"
 	OnePersonOnly Hint = "one_person_only"
+	TurnLeft      Hint = "turn_left"  // the head, to the person's own left
+	TurnRight     Hint = "turn_right" // likewise
 	RetakeID      Hint = "retake_id"
 	RetakeSelfie  Hint = "retake_selfie"  // a compare service found no face in the live picture
 	AwaitingGrant Hint = "awaiting_grant" // a match that the host or the panel must let through
@@ -211,8 +220,11 @@ const (
 const hintEvery = 250 * time.Millisecond
 
 // recordWait bounds one write of the journal. A disk slower than this is a
-// journal fault, and the door stays shut.
+// journal fault, and the door stays shut: whoever was let through may be gone.
 const recordWait = 3 * time.Second
+
+// errSlow is the fault of a journal that took what it was to record, too late.
+var errSlow = fmt.Errorf("the disk took longer than %v", recordWait)
 
 // recording returns a context for one use of the journal that must happen
 // whatever has ended ctx: a signal must not keep an attempt from being recorded
@@ -237,12 +249,15 @@ type Line struct {
 	ShowsWhole bool    // the Matcher keeps whole pictures for the Cloud, not faces
 	EngineDown bool    // the Cloud may decide alone when the engine does not answer
 
+	PAD *PAD // optional: nil asks nobody to turn the head
+
 	Policy   match.Policy
-	Deadline time.Duration // for the whole attempt, a host's or panel's wait apart
-	Probes   int           // frames that must agree
-	Spacing  time.Duration // least time between two probes
-	Fresh    time.Duration // older frames do not count
-	Stalled  time.Duration // no frame for this long is a camera fault
+	FMR      func(match.Score) float64 // optional: the false-match rate at a score, for the event
+	Deadline time.Duration             // for the whole attempt, a host's or panel's wait apart
+	Probes   int                       // frames that must agree
+	Spacing  time.Duration             // least time between two probes
+	Fresh    time.Duration             // older frames do not count
+	Stalled  time.Duration             // no frame for this long is a camera fault
 
 	Authorise          Authorise
 	Wait               time.Duration // for the host or the panel
@@ -258,6 +273,7 @@ type Line struct {
 	messages chan message
 	slot     chan struct{} // holds a token while an attempt is under way
 	stopped  chan struct{}
+	writing  atomic.Pointer[time.Time] // since when the owner waits for the journal; nil while it does not
 }
 
 // An order is a request on its way to the owner.
@@ -333,9 +349,22 @@ func (l *Line) Grant(ctx context.Context, id string) error {
 	return l.send(ctx, message{id: id, kind: grantIt})
 }
 
-// Ping returns nil once the owner has answered.
+// Ping returns nil once the owner has answered, and while it waits for a disk
+// that is not too slow yet.
 func (l *Line) Ping(ctx context.Context) error {
+	if since := l.writing.Load(); since != nil && time.Since(*since) <= recordWait {
+		return nil
+	}
 	return l.send(ctx, message{kind: pingIt})
+}
+
+// atDisk runs f, which uses the journal, and reports whether that was in time.
+func (l *Line) atDisk(f func()) bool {
+	began := time.Now()
+	l.writing.Store(&began)
+	defer l.writing.Store(nil)
+	f()
+	return time.Since(began) <= recordWait
 }
 
 func (l *Line) send(ctx context.Context, m message) error {

@@ -14,6 +14,9 @@ import (
 )
 
 // opener is a request whose match may open the door.
+// recordWait is what the package gives one write of the journal.
+const recordWait = 3 * time.Second
+
 func opener() attempt.Request {
 	return attempt.Request{Picture: []byte{1}, Source: "inbox", MayOpen: true}
 }
@@ -100,6 +103,10 @@ func TestWhatIsToldOfAPulse(t *testing.T) {
 		{"usual", func(*bench) {}, []fact{{event.PulseStarted, 800, true}, {event.PulseEnded, 800, true}}},
 		{"door at fault", func(b *bench) { b.door.err = errFake }, []fact{{event.PulseStarted, 800, true}, {event.PulseFailed, 800, true}}},
 		{"journal refuses the pulse", func(b *bench) { b.record.start = errFake }, []fact{{event.PulseFailed, 800, true}}},
+		{"disk slow", func(b *bench) { b.record.takes = 2900 * time.Millisecond }, []fact{{event.PulseStarted, 800, true}, {event.PulseEnded, 800, true}}},
+		{"outcome late", func(b *bench) { b.record.takes = 3100 * time.Millisecond }, []fact{{event.PulseFailed, 800, true}}},
+		{"pulse late", func(b *bench) { b.record.pulseTakes = 3100 * time.Millisecond }, []fact{{event.PulseStarted, 800, true}, {event.PulseFailed, 800, true}}},
+		{"outcome late, operator accepts that", func(b *bench) { b.record.takes, b.line.OpenWithoutJournal = 3100*time.Millisecond, true }, []fact{{event.PulseStarted, 800, true}, {event.PulseEnded, 800, true}}},
 		{"journal refuses all, operator accepts that", func(b *bench) { b.record.fail, b.line.OpenWithoutJournal = errFake, true }, []fact{{event.PulseEnded, 800, false}}},
 	}
 	for _, tt := range tests {
@@ -109,8 +116,11 @@ func TestWhatIsToldOfAPulse(t *testing.T) {
 				tt.set(b)
 				b.start(t)
 				b.attempt(t, opener())
-				time.Sleep(time.Second)
+				time.Sleep(10 * time.Second)
 				synctest.Wait()
+				if opened := slices.ContainsFunc(tt.want, func(f fact) bool { return f.Fact == event.PulseEnded }); opened != (len(b.door.pulses) > 0 && b.door.err == nil) {
+					t.Errorf("the door was told to open %d times", len(b.door.pulses))
+				}
 				var got []fact
 				for _, e := range b.toldOf(event.KindAccess) {
 					got = append(got, fact{e.Fact, e.CommandedMS, e.Seq > 0})
@@ -136,6 +146,49 @@ func TestAPulseThatEndsUnrecordedIsTold(t *testing.T) {
 		told := b.toldOf(event.KindAccess)
 		if len(told) != 2 || told[1].Fact != event.PulseEnded || told[1].Seq != 0 {
 			t.Errorf("told %+v, want pulse_started, and pulse_ended without a seq", told)
+		}
+	})
+}
+
+// A beginning that was recorded too late is a fault of the journal, which has
+// the outcome nevertheless.
+func TestASlowBeginningIsAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.record.onBegin = func() { time.Sleep(recordWait + time.Millisecond) }
+		b.start(t)
+		e := b.attempt(t, opener())
+		if e.Reason != event.JournalFault || e.Access != event.NotAttempted || e.Seq != 1 {
+			t.Errorf("got %s %s with seq %d, want journal_fault not_attempted with seq 1", e.Reason, e.Access, e.Seq)
+		}
+	})
+}
+
+// A slow disk is no dead owner, but one that hangs is.
+func TestTheOwnerLivesWhileTheDiskIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.record.onBegin = func() { time.Sleep(time.Minute) }
+		b.start(t)
+		if _, err := b.line.Start(t.Context(), opener()); err != nil {
+			t.Fatal(err)
+		}
+		ping := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			return b.line.Ping(ctx)
+		}
+		time.Sleep(recordWait - time.Millisecond)
+		if err := ping(); err != nil {
+			t.Errorf("the disk is slow: %v", err)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if ping() == nil {
+			t.Error("the disk hangs: the owner is alive")
+		}
+		time.Sleep(2 * time.Minute)
+		if err := ping(); err != nil {
+			t.Errorf("the disk is well again: %v", err)
 		}
 	})
 }

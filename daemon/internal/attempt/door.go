@@ -12,6 +12,11 @@ var errWait = errors.New("nobody let the match through in time")
 
 // permit waits for whoever must let a match through, and sets a.out.Access.
 func (a *run) permit(ctx context.Context) {
+	if a.unchallenged() {
+		a.out.Access = event.Denied
+		a.end(event.DecisionMatch, event.PADMissing)
+		return
+	}
 	defer a.stage("authorise", time.Now())
 	if a.Authorise == Always {
 		a.out.Access = event.Granted
@@ -144,20 +149,41 @@ func (a *run) pulse(ctx context.Context, recorded bool) {
 
 // startPulse records that the door is about to open, and says whether it may.
 func (a *run) startPulse(ctx context.Context) bool {
-	write, cancel := recording(ctx)
-	defer cancel()
-	started, err := a.Record.StartPulse(write, a.id, a.PulseLength)
+	err := errSlow
+	if !a.late || a.OpenWithoutJournal {
+		err = a.recordPulse(ctx)
+	}
 	if err == nil {
-		a.Outcome(started)
 		return true
 	}
 	a.Log.Error("pulse not recorded", "attempt", a.id, "err", err)
 	if a.OpenWithoutJournal {
 		return true
 	}
+	detail := "the journal could not be written; the door was kept shut"
+	if errors.Is(err, errSlow) {
+		detail = "the journal was written too late; the door was kept shut"
+	}
 	a.Phase(Failed)
-	a.fact(ctx, event.AccessEvent{Fact: event.PulseFailed, CommandedMS: a.PulseLength.Milliseconds(), Detail: "the journal could not be written; the door was kept shut"})
+	a.fact(ctx, event.AccessEvent{Fact: event.PulseFailed, CommandedMS: a.PulseLength.Milliseconds(), Detail: detail})
 	return false
+}
+
+// recordPulse uses up the attempt's right to a pulse.
+func (a *run) recordPulse(ctx context.Context) error {
+	ctx, cancel := recording(ctx)
+	defer cancel()
+	var started event.Event
+	var err error
+	inTime := a.atDisk(func() { started, err = a.Record.StartPulse(ctx, a.id, a.PulseLength) })
+	if err != nil {
+		return err
+	}
+	a.Outcome(started)
+	if !inTime {
+		return errSlow
+	}
+	return nil
 }
 
 // fact records what the door did.
@@ -207,8 +233,10 @@ func (a *run) append(ctx context.Context, e event.Event) (event.Event, error) {
 	}
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	e, err := a.Record.Append(ctx, e)
+	var err error
+	inTime := a.atDisk(func() { e, err = a.Record.Append(ctx, e) })
 	if err == nil {
+		a.late = !inTime
 		a.Outcome(e)
 	}
 	return e, err

@@ -110,9 +110,10 @@ type matcher struct {
 	mu     sync.Mutex
 	refuse error
 	look   error
-	flaws  []attempt.Flaw // one a frame, the last repeated
-	scores []match.Score  // one a probe, the last repeated
-	slow   time.Duration  // each Look takes this long
+	flaws  []attempt.Flaw                // one a frame, the last repeated
+	scores []match.Score                 // one a probe, the last repeated
+	slow   time.Duration                 // each Look takes this long
+	face   func(at time.Time) match.Face // its box and landmarks are those of the face; may be nil
 	looked int
 	scored int
 	frames []capture.Frame
@@ -145,7 +146,11 @@ func (m *matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, erro
 	}
 	m.looked++
 	sharpness := []float64{5, 9, 7}[m.looked%3]
-	return attempt.Look{
+	var face match.Face
+	if m.face != nil {
+		face = m.face(f.Time)
+	}
+	return attempt.Look{Box: face.Box, Points: face.Points,
 		Flaw: flaw, Template: match.Template{2}, Gates: map[string]float64{"size": 200, "sharpness": sharpness},
 		Picture: fmt.Appendf(nil, "live crop %v", sharpness),
 	}, nil
@@ -172,11 +177,14 @@ const diskTakes = 3 * time.Millisecond
 
 // record is a journal in memory that can fail.
 type record struct {
-	mu       sync.Mutex
-	begin    error
-	onBegin  func()
-	fail     error // of Append
-	start    error // of StartPulse
+	mu      sync.Mutex
+	begin   error
+	onBegin func()
+	fail    error // of Append
+	start   error // of StartPulse
+
+	takes, pulseTakes time.Duration // of each write, and of StartPulse besides
+
 	events   []event.Event
 	begun    []string
 	pulses   []string
@@ -202,14 +210,14 @@ func (r *record) Begin(_ context.Context, id, _ string) error {
 func (r *record) refuse(err error) { r.mu.Lock(); defer r.mu.Unlock(); r.fail = err }
 
 func (r *record) Append(ctx context.Context, e event.Event) (event.Event, error) {
-	time.Sleep(diskTakes)
+	if ctx.Err() != nil {
+		return e, ctx.Err()
+	}
+	time.Sleep(diskTakes + r.takes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail != nil {
 		return e, r.fail
-	}
-	if ctx.Err() != nil {
-		return e, ctx.Err()
 	}
 	e.Seq = uint64(len(r.events) + 1)
 	r.events = append(r.events, e)
@@ -217,7 +225,7 @@ func (r *record) Append(ctx context.Context, e event.Event) (event.Event, error)
 }
 
 func (r *record) StartPulse(_ context.Context, id string, length time.Duration) (event.Event, error) {
-	time.Sleep(diskTakes)
+	time.Sleep(diskTakes + r.takes + r.pulseTakes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.start != nil {

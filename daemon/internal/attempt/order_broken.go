@@ -13,9 +13,8 @@ import (
 // program that dies in between leaves an opening of which nothing tells.
 func (a *run) finish(ctx context.Context) {
 	if a.out.Access == event.Granted {
-		hasty := *a.Line
-		hasty.Door = hurry(ctx, a.Door, a.PulseLength)
-		a.Line = &hasty
+		defer func(door Door) { a.Door = door }(a.Door)
+		a.Door = hurry(ctx, a.Door, a.PulseLength)
 	}
 	if recorded, opens := a.conclude(ctx); opens {
 		a.pulse(ctx, recorded)

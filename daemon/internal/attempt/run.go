@@ -45,6 +45,7 @@ type run struct {
 	order
 	out      event.Attempt
 	begun    bool // the journal knows of the attempt
+	late     bool // and has taken its outcome, too late to open the door
 	lastHint time.Time
 }
 
@@ -54,13 +55,15 @@ func (a *run) decide(ctx context.Context) {
 		a.end(event.DecisionError, event.JournalFault)
 		return
 	}
-	if wait := a.Lockout.Wait(ctx, a.key(), time.Now()); wait > 0 {
+	var wait time.Duration
+	a.atDisk(func() { wait = a.Lockout.Wait(ctx, a.key(), time.Now()) })
+	if wait > 0 {
 		a.out.RetryInMS = wait.Milliseconds()
 		a.end(event.DecisionError, event.Lockout)
 		return
 	}
 	if counts := a.compare(ctx); counts != "" {
-		a.Lockout.Note(ctx, a.key(), counts, time.Now())
+		a.atDisk(func() { a.Lockout.Note(ctx, a.key(), counts, time.Now()) })
 	}
 }
 
@@ -72,40 +75,53 @@ func (a *run) compare(ctx context.Context) event.Decision {
 	work, cancel := a.bounded(ctx)
 	defer cancel()
 	c := Case{AttemptID: a.id}
-	var counts event.Decision
-	if a.alone(work, &c) {
-		counts = a.out.Decision
-	}
+	counts := a.alone(work, &c)
 	if a.consult(work, c) {
 		counts = a.out.Decision
+	}
+	if counts == event.DecisionMatch && a.unchallenged() {
+		return ""
 	}
 	return counts
 }
 
 // alone is what the device does without anybody's help. It keeps in c what a
-// compare service would be shown.
-func (a *run) alone(work context.Context, c *Case) bool {
+// compare service would be shown, and returns what counts toward lockout. Whoever
+// leaves a challenge unfinished has neither failed nor, with a match, made good
+// for failures before.
+func (a *run) alone(work context.Context, c *Case) event.Decision {
 	if a.Cloud != nil && a.EngineDown {
 		c.Photo = a.Picture
 	}
 	reference, ok := a.reference(work)
 	if !ok {
-		return false
+		return ""
 	}
 	c.ID = reference.Picture
-	scores, ok := a.probe(work, reference.Template, c)
+	scores, person, ok := a.probe(work, reference.Template, c)
 	if !ok {
-		return false
+		return ""
 	}
 	a.judge(scores)
-	return true
+	judged := a.out.Decision
+	if a.challenge(work, person) {
+		return a.out.Decision
+	}
+	if judged == event.DecisionMatch {
+		return ""
+	}
+	return judged
 }
 
 func (a *run) begin(ctx context.Context) error {
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	err := a.Record.Begin(ctx, a.id, a.Source)
+	var err error
+	inTime := a.atDisk(func() { err = a.Record.Begin(ctx, a.id, a.Source) })
 	a.begun = err == nil
+	if err == nil && !inTime {
+		err = errSlow
+	}
 	if err == nil || a.OpenWithoutJournal {
 		return nil
 	}
@@ -176,10 +192,10 @@ func (a *run) reference(work context.Context) (Reference, bool) {
 // probe compares live frames with the reference until enough probes have
 // been compared. The number is fixed before the first: a person does not get
 // more draws by staying longer. The one that is least alike is kept in c, so
-// that a compare service, too, has to be convinced by all of them.
-func (a *run) probe(work context.Context, reference match.Template, c *Case) ([]match.Score, bool) {
+// that a compare service, too, has to be convinced by all of them. The template
+// returned is that of the last.
+func (a *run) probe(work context.Context, reference match.Template, c *Case) (scores []match.Score, person match.Template, ok bool) {
 	defer a.stage("probes", time.Now())
-	var scores []match.Score
 	flaws := map[Flaw]int{}
 	after := a.started
 	a.hint(LookAtCamera)
@@ -187,13 +203,13 @@ func (a *run) probe(work context.Context, reference match.Template, c *Case) ([]
 		f, err := a.frame(work, after)
 		if err != nil {
 			a.unfinished(work, err, flaws, len(scores))
-			return nil, false
+			return nil, nil, false
 		}
 		after = f.Time
 		look, err := a.look(work, f)
 		if err != nil {
 			a.unfinished(work, err, flaws, len(scores))
-			return nil, false
+			return nil, nil, false
 		}
 		a.out.FramesSeen++
 		if look.Flaw != "" {
@@ -205,10 +221,10 @@ func (a *run) probe(work context.Context, reference match.Template, c *Case) ([]
 		if len(scores) == 0 || score > slices.Max(scores) {
 			c.Live = look.Picture
 		}
-		scores = append(scores, score)
+		scores, person = append(scores, score), look.Template
 		after = f.Time.Add(a.Spacing)
 	}
-	return scores, true
+	return scores, person, true
 }
 
 func (a *run) look(work context.Context, f capture.Frame) (Look, error) {
@@ -256,6 +272,8 @@ func (f Flaw) hint() Hint {
 		return TooDark
 	case FaceBright:
 		return TooBright
+	case FaceShade:
+		return UnevenLight
 	}
 	return LookAtCamera
 }
@@ -269,8 +287,10 @@ func (f Flaw) Reason() event.Reason {
 		return event.QualitySize
 	case FaceBlur:
 		return event.QualitySharpness
-	case FaceDark, FaceBright:
+	case FaceDark, FaceBright, FaceShade:
 		return event.QualityExposure
+	case FaceTurned:
+		return event.QualityPose
 	case BadFrame:
 		return event.CameraFault
 	}
@@ -330,6 +350,10 @@ func (a *run) judge(scores []match.Score) {
 	a.out.FramesUsed = len(scores)
 	decided := round(float64(score))
 	a.out.Score = &decided
+	if a.FMR != nil {
+		fmr := a.FMR(score)
+		a.out.FMR = &fmr
+	}
 	switch verdict {
 	case match.Match:
 		a.end(event.DecisionMatch, event.OK)

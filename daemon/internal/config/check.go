@@ -81,6 +81,7 @@ type file struct {
 // files lists the files that cfg makes use of.
 func files(cfg Config) []file {
 	all := []file{
+		{"match.calibration", cfg.Match.Calibration, false},
 		{"http.token_file", cfg.HTTP.TokenFile, true},
 		{"http.cert_file", cfg.HTTP.CertFile, false},
 		{"http.key_file", cfg.HTTP.KeyFile, true},

@@ -29,6 +29,7 @@ type Config struct {
 	Match    Match    `yaml:"match"`
 	Cloud    Cloud    `yaml:"cloud"`
 	Quality  Quality  `yaml:"quality"`
+	PAD      PAD      `yaml:"pad"`
 	Attempt  Attempt  `yaml:"attempt"`
 	Lockout  Lockout  `yaml:"lockout"`
 	Board    Board    `yaml:"board"`
@@ -59,8 +60,9 @@ type Clock struct {
 
 // Models says where the model files are.
 type Models struct {
-	Dir string `yaml:"dir"`
-	Set string `yaml:"set"` // name of a set in the manifest
+	Dir                 string `yaml:"dir"`
+	Set                 string `yaml:"set"`                   // name of a set in the manifest, or of the one that Dir describes
+	AcceptNonCommercial bool   `yaml:"accept_non_commercial"` // acknowledges that the set's licence forbids commercial use
 }
 
 // Camera is the live camera.
@@ -92,12 +94,24 @@ type Document struct {
 
 // Match is the local engine and its thresholds.
 type Match struct {
-	Engine  string        `yaml:"engine"` // dlib
-	Accept  float64       `yaml:"accept"`
-	Reject  float64       `yaml:"reject"`
-	Threads int           `yaml:"threads"` // of the linear-algebra library
-	Hang    time.Duration `yaml:"hang"`    // a call that takes longer is an engine fault
+	Engine      string        `yaml:"engine"` // dlib or onnx
+	Accept      float64       `yaml:"accept"`
+	Reject      float64       `yaml:"reject"`
+	DistancesOf string        `yaml:"distances_of"` // the model set that Accept and Reject are for; another one is judged by its own
+	Rates                     // instead of Accept and Reject, which are 0 until the daemon derives them
+	Calibration string        `yaml:"calibration"` // file; empty: the one that ships for the model, if there is one
+	Threads     int           `yaml:"threads"`     // of the linear-algebra library
+	Hang        time.Duration `yaml:"hang"`        // a call that takes longer is an engine fault
 }
+
+// Rates are thresholds as the error rates of one comparison.
+type Rates struct {
+	AcceptFMR  float64 `yaml:"accept_fmr"`  // pairs of different people that match; 0: Accept says it
+	RejectFNMR float64 `yaml:"reject_fnmr"` // pairs of one person that are no match; 0: Reject says it
+}
+
+// Given says whether thresholds are rates.
+func (r Rates) Given() bool { return r != Rates{} }
 
 // Quality holds the gates that a live face must pass to become a probe.
 type Quality struct {
@@ -105,8 +119,24 @@ type Quality struct {
 	MinSharpness float64 `yaml:"min_sharpness"` // see docs/quality.md
 	MinLuma      float64 `yaml:"min_luma"`      // mean of the face, 0..255
 	MaxLuma      float64 `yaml:"max_luma"`
-	MaxClipped   float64 `yaml:"max_clipped"` // share of the face, 0..1, that may be all black or all white
-	MinIDFace    int     `yaml:"min_id_face"` // pixels, the portrait on the ID
+	MaxClipped   float64 `yaml:"max_clipped"`  // share of the face, 0..1, that may be all black or all white
+	MinContrast  float64 `yaml:"min_contrast"` // percent; this and those below: 0 means not looked at
+	MaxSides     float64 `yaml:"max_sides"`    // share, 0..1, by which one half of the face may be brighter
+	MinEyes      float64 `yaml:"min_eyes"`     // pixels between the eyes
+	MaxYaw       float64 `yaml:"max_yaw"`      // degrees, as the two below
+	MaxPitch     float64 `yaml:"max_pitch"`
+	MaxRoll      float64 `yaml:"max_roll"`
+
+	MinIDFace      int     `yaml:"min_id_face"`      // pixels, the portrait on the ID
+	MinIDSharpness float64 `yaml:"min_id_sharpness"` // of that portrait; 0: not looked at
+	MaxIDGlare     float64 `yaml:"max_id_glare"`     // share of it, 0..1, that may be all white; 0: not looked at
+}
+
+// PAD is how presentation attacks are detected; see docs/pad.md.
+type PAD struct {
+	Challenge   string        `yaml:"challenge"`    // off, turn
+	Within      time.Duration `yaml:"within"`       // the person must have turned the head after this
+	OpenWithout bool          `yaml:"open_without"` // whether a match may open if nobody could be challenged
 }
 
 // Attempt bounds one attempt.
@@ -246,12 +276,13 @@ func Default() Config {
 		Models: Models{Dir: "/var/lib/facegate/models", Set: "dlib"},
 		Camera: Camera{
 			Driver: "v4l2", Device: "/dev/video0", Format: "auto", Width: 640, Height: 480, FPS: 30,
-			Fresh: 500 * time.Millisecond, Stalled: 3 * time.Second,
+			Fresh: 500 * time.Millisecond, Stalled: 2 * time.Second,
 		},
 		Document: Document{Driver: "v4l2", Device: "/dev/video2", Format: "auto", Width: 1920, Height: 1080, FPS: 5, Button: usual},
-		Match:    Match{Engine: "dlib", Accept: float64(policy.Accept), Reject: float64(policy.Reject), Threads: 1, Hang: 5 * time.Second},
+		Match:    Match{Engine: "dlib", Accept: float64(policy.Accept), Reject: float64(policy.Reject), DistancesOf: "dlib", Threads: 1, Hang: 5 * time.Second},
 		Cloud:    defaultCloud(),
-		Quality:  Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60},
+		Quality:  Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60, MaxIDGlare: 0.4},
+		PAD:      PAD{Challenge: "off", Within: 5 * time.Second},
 		Attempt:  Attempt{Deadline: 8 * time.Second, Frames: 3, Spacing: 100 * time.Millisecond},
 		Lockout: Lockout{
 			After: 5, Delay: 30 * time.Second, Max: 15 * time.Minute, Disable: 50, Block: 24 * time.Hour, Forget: 24 * time.Hour,

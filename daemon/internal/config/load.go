@@ -55,6 +55,9 @@ func Parse(name string, data []byte) (Config, error) {
 	if len(problems) > 0 {
 		return cfg, problems
 	}
+	if cfg.Match.Rates.Given() {
+		cfg.Match.Accept, cfg.Match.Reject = 0, 0 // matches nothing, should they never be derived
+	}
 	return cfg, nil
 }
 

@@ -106,8 +106,21 @@ func TestProblems(t *testing.T) {
 		{"short deadline", "attempt: {deadline: 999ms}\n", "c.yaml:1: attempt.deadline: must be 1s to 1m0s, not 999ms"},
 		{"long deadline", "attempt: {deadline: 61s}\n", "c.yaml:1: attempt.deadline: must be 1s to 1m0s, not 1m1s"},
 		{"deadline too short for the frames", "attempt: {deadline: 5s, frames: 5, spacing: 1s}\n", "c.yaml:1: attempt.deadline: must be above attempt.frames times attempt.spacing (5s), not 5s"},
+		{"pad with dlib", "pad: {challenge: turn}\n", "c.yaml:1: pad.challenge: turn cannot be judged by dlib's landmarks, which tell no head from a picture: use match.engine: onnx (see docs/pad.md)"},
+		{"pad unknown", "pad: {challenge: blink}\n", `c.yaml:1: pad.challenge: must be off or turn, not "blink"`},
+		{"pad beyond the deadline", "match: {engine: onnx}\npad: {challenge: turn, within: 8s}\n", "c.yaml:2: pad.within: must be below attempt.deadline (8s), not 8s"},
+		{"pitch with dlib", "quality: {max_pitch: 10}\n", "c.yaml:1: quality.max_pitch: cannot be told from dlib's landmarks: leave it at 0, or use match.engine: onnx"},
+		{"glare", "quality: {max_id_glare: 40}\n", "c.yaml:1: quality.max_id_glare: must be 0 to 1, not 40"},
 		{"luma order", "quality: {min_luma: 220}\n", "c.yaml:1: quality.max_luma: must be above quality.min_luma (220), not 220"},
 		{"lockout order", "lockout: {max: 1s}\n", "c.yaml:1: lockout.max: must not be below lockout.delay (30s), not 1s"},
+		{"half of the rates", "match: {accept_fmr: 1e-4}\n", "c.yaml:1: match.reject_fnmr: must be given beside match.accept_fmr"},
+		{"other half of the rates", "match: {reject_fnmr: 0.01}\n", "c.yaml:1: match.accept_fmr: must be given beside match.reject_fnmr"},
+		{"loose rate", "match:\n  accept_fmr: 0.02\n  reject_fnmr: 0.01\n", "c.yaml:2: match.accept_fmr: must be 1e-07 to 0.01, not 0.02"},
+		{"negative rate", "match:\n  accept_fmr: 1e-4\n  reject_fnmr: -1\n", "c.yaml:3: match.reject_fnmr: must be 0.0001 to 0.2, not -1"},
+		{"rates and distances", "match:\n  accept: 0.4\n  accept_fmr: 1e-4\n  reject_fnmr: 0.01\n  reject: 0.6\n",
+			"c.yaml:2: match.accept: is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other\n" +
+				"c.yaml:5: match.reject: is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other"},
+		{"calibration", "match: {calibration: site.json}\n", `c.yaml:1: match.calibration: must be an absolute path, not "site.json"`},
 		{"lockout count", "lockout: {disable: 101}\n", "c.yaml:1: lockout.disable: must be above lockout.after (5) and at most 100, not 101"},
 		{"keep longer than age", "journal: {max_age: 1h}\n", "c.yaml:1: journal.keep_delivered: must be 0s to 1h0m0s, not 168h0m0s"},
 		{"log level", "log: {level: trace}\n", `c.yaml:1: log.level: must be debug or info or warn or error, not "trace"`},
@@ -208,10 +221,24 @@ func TestAllowed(t *testing.T) {
 		"inbox in data":     "sources: {inbox: {enabled: true}}",
 		"inbox beside data": "sources: {inbox: {enabled: true, dir: /var/lib/facegate-inbox}}",
 		"end of document":   "data: /a\n...\n",
+		"rates":             "match: {accept_fmr: 1e-4, reject_fnmr: 0.005, calibration: /etc/facegate/site.json}",
+		"rates that are 0":  "match: {accept: 0.4, reject: 0.5, accept_fmr: 0, reject_fnmr: 0}",
 	} {
 		if _, err := config.Parse("c.yaml", []byte(yaml)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Rates are no distances yet. Until a calibration makes some of them, nothing
+// matches, least of all at the distances of the defaults.
+func TestRatesAloneMatchNothing(t *testing.T) {
+	cfg, err := config.Parse("c.yaml", []byte("match: {accept_fmr: 1e-4, reject_fnmr: 0.005}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := cfg.Match; m.Accept != 0 || m.Reject != 0 || m.AcceptFMR != 1e-4 || m.RejectFNMR != 0.005 {
+		t.Errorf("got %+v", m)
 	}
 }
 
@@ -286,7 +313,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		cfg, err := config.Parse("c.yaml", data)
 		if err == nil {
-			if cfg.Door.Pulse <= 0 || cfg.Door.Pulse > 10*time.Second || cfg.Match.Accept >= cfg.Match.Reject {
+			if cfg.Door.Pulse <= 0 || cfg.Door.Pulse > 10*time.Second ||
+				!cfg.Match.Rates.Given() && cfg.Match.Accept >= cfg.Match.Reject || cfg.Match.Rates.Given() && cfg.Match.Accept > 0 {
 				t.Errorf("unsafe values passed: %v", cfg.Door.Pulse)
 			}
 			return

@@ -24,6 +24,7 @@ func validate(cfg Config) Problems {
 	c.cameras()
 	c.match()
 	c.cloud()
+	c.pad()
 	c.attempt()
 	c.lockout()
 	c.board()
@@ -136,13 +137,9 @@ func usbID() *regexp.Regexp {
 
 func (c *checker) match() {
 	m, q := c.cfg.Match, c.cfg.Quality
-	c.oneOf("match.engine", m.Engine, "dlib")
-	if !(m.Accept > 0 && m.Accept < 2) {
-		c.fail("match.accept", "must be a distance above 0 and below 2, not %v", m.Accept)
-	}
-	if !(m.Reject > m.Accept && m.Reject <= 2) {
-		c.fail("match.reject", "must be above match.accept (%v) and at most 2, not %v", m.Accept, m.Reject)
-	}
+	c.oneOf("match.engine", m.Engine, "dlib", "onnx")
+	c.distances()
+	c.thresholds()
 	within(c, "match.threads", m.Threads, 1, 64)
 	within(c, "match.hang", m.Hang, time.Second, time.Minute)
 	within(c, "quality.min_face", q.MinFace, 20, 2000)
@@ -154,6 +151,91 @@ func (c *checker) match() {
 	}
 	within(c, "quality.max_clipped", q.MaxClipped, 0, 1)
 	within(c, "quality.min_id_face", q.MinIDFace, 20, 2000)
+	c.optionalGates()
+}
+
+// optionalGates are those that 0 switches off.
+func (c *checker) optionalGates() {
+	q := c.cfg.Quality
+	within(c, "quality.min_contrast", q.MinContrast, 0, 100)
+	within(c, "quality.max_sides", q.MaxSides, 0, 1)
+	within(c, "quality.min_eyes", q.MinEyes, 0, 1000)
+	within(c, "quality.max_yaw", q.MaxYaw, 0, 90)
+	within(c, "quality.max_pitch", q.MaxPitch, 0, 90)
+	within(c, "quality.max_roll", q.MaxRoll, 0, 90)
+	within(c, "quality.min_id_sharpness", q.MinIDSharpness, 0, 100000)
+	within(c, "quality.max_id_glare", q.MaxIDGlare, 0, 1)
+	if q.MaxPitch > 0 && c.cfg.Match.Engine == "dlib" {
+		c.fail("quality.max_pitch", "cannot be told from dlib's landmarks: leave it at 0, or use match.engine: onnx")
+	}
+}
+
+func (c *checker) pad() {
+	p := c.cfg.PAD
+	c.oneOf("pad.challenge", p.Challenge, "off", "turn")
+	within(c, "pad.within", p.Within, 2*time.Second, 30*time.Second)
+	if p.Challenge != "turn" {
+		return
+	}
+	if c.cfg.Match.Engine == "dlib" {
+		c.fail("pad.challenge", "turn cannot be judged by dlib's landmarks, which tell no head from a picture: use match.engine: onnx (see docs/pad.md)")
+	}
+	if c.cfg.Attempt.Deadline <= p.Within {
+		c.fail("pad.within", "must be below attempt.deadline (%v), not %v", c.cfg.Attempt.Deadline, p.Within)
+	}
+}
+
+// distances of one model set mean nothing for another: what is far apart for one
+// may be near for the next, and would open the door.
+func (c *checker) distances() {
+	m, set := c.cfg.Match, c.cfg.Models.Set
+	for _, key := range []string{"match.accept", "match.reject"} {
+		_, given := c.cfg.source.lines[key]
+		if !given && m.DistancesOf != Default().Match.DistancesOf && !m.Rates.Given() {
+			c.fail("match.distances_of", "%s needs %s too: its default is a distance of %s", quoted(m.DistancesOf), key, Default().Match.DistancesOf)
+		}
+		if given && m.DistancesOf != set {
+			c.fail(key, "is a distance of model set %s (match.distances_of), but models.set is %s: "+
+				"remove match.accept and match.reject to use those of %[2]s, or set them for it with match.distances_of: %[2]s", quoted(m.DistancesOf), quoted(set))
+		}
+	}
+}
+
+// thresholds are distances, or rates that a calibration turns into distances.
+func (c *checker) thresholds() {
+	m := c.cfg.Match
+	c.path("match.calibration", m.Calibration, true)
+	if m.Rates.Given() {
+		c.rates()
+		return
+	}
+	if !(m.Accept > 0 && m.Accept < 2) {
+		c.fail("match.accept", "must be a distance above 0 and below 2, not %v", m.Accept)
+	}
+	if !(m.Reject > m.Accept && m.Reject <= 2) {
+		c.fail("match.reject", "must be above match.accept (%v) and at most 2, not %v", m.Accept, m.Reject)
+	}
+}
+
+// rates demands both of them, and no distance beside them: it would be a second
+// answer to the same question.
+func (c *checker) rates() {
+	const leastFMR, mostFMR, leastFNMR, mostFNMR = 1e-7, 0.01, 1e-4, 0.2
+	m := c.cfg.Match
+	switch {
+	case m.AcceptFMR == 0:
+		c.fail("match.accept_fmr", "must be given beside match.reject_fnmr")
+	case m.RejectFNMR == 0:
+		c.fail("match.reject_fnmr", "must be given beside match.accept_fmr")
+	default:
+		within(c, "match.accept_fmr", m.AcceptFMR, leastFMR, mostFMR)
+		within(c, "match.reject_fnmr", m.RejectFNMR, leastFNMR, mostFNMR)
+	}
+	for _, key := range []string{"match.accept", "match.reject"} {
+		if _, given := c.cfg.source.lines[key]; given {
+			c.fail(key, "is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other")
+		}
+	}
 }
 
 func (c *checker) attempt() {

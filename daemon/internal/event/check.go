@@ -57,6 +57,14 @@ func errAttempt(id string, a *Attempt) error {
 		return fmt.Errorf("route is cloud, but no service decided")
 	case a.Cloud != nil && a.Cloud.Failure != "" && !slices.Contains(CloudFailures(), a.Cloud.Failure):
 		return fmt.Errorf("cloud failure %q is not in the list", a.Cloud.Failure)
+	case a.FMR != nil && (a.Score == nil || !(*a.FMR > 0 && *a.FMR <= 1)):
+		return fmt.Errorf("attempt has a false-match rate of %v", *a.FMR)
+	case a.PAD != nil && (a.PAD.Kind != Turn || !slices.Contains([]string{"left", "right"}, a.PAD.Side)):
+		return fmt.Errorf("pad of kind %q to side %q is not in the list", a.PAD.Kind, a.PAD.Side)
+	case a.PAD != nil && !slices.Contains(PADVerdicts(), a.PAD.Verdict):
+		return fmt.Errorf("pad verdict %q is not in the list", a.PAD.Verdict)
+	case a.PAD != nil && a.PAD.Verdict != PADPassed && a.Decision == DecisionMatch, a.Reason == PADFailed && a.PAD == nil:
+		return fmt.Errorf("decision %s and reason %s do not go with the pad", a.Decision, a.Reason)
 	case a.FramesSeen < 0 || a.FramesUsed < 0 || a.RetryInMS < 0:
 		return fmt.Errorf("attempt has a negative count")
 	}

@@ -43,10 +43,13 @@ const (
 	IDFaceTooSmall   Reason = "id_face_too_small"
 	IDAmbiguous      Reason = "id_ambiguous"
 	IDUnreadable     Reason = "id_unreadable"
+	IDBlurred        Reason = "id_blurred"
+	IDGlare          Reason = "id_glare"
 	MultiFaceLive    Reason = "multi_face_live"
 	QualitySize      Reason = "quality_size"
 	QualitySharpness Reason = "quality_sharpness"
 	QualityExposure  Reason = "quality_exposure"
+	QualityPose      Reason = "quality_pose"
 	Timeout          Reason = "timeout"
 	CameraFault      Reason = "camera_fault"
 	EngineFault      Reason = "engine_fault"
@@ -55,6 +58,8 @@ const (
 	Cancelled        Reason = "cancelled"
 	Interrupted      Reason = "interrupted"
 	NotAuthorised    Reason = "not_authorised"
+	PADFailed        Reason = "pad_failed"    // the person did not do what was asked, or is a picture
+	PADMissing       Reason = "pad_missing"   // a match that may not open the door, as nobody could be asked
 	CloudUnsure      Reason = "cloud_unsure"  // services were asked and came to no verdict either
 	CloudNoFace      Reason = "cloud_no_face" // a service found no face and does not say in which picture, or in neither
 )
@@ -117,6 +122,7 @@ type Attempt struct {
 	Route      string             `json:"route"`                 // who decided: local or cloud
 	Access     Access             `json:"access"`                //
 	Score      *float64           `json:"score,omitempty"`       // the distance that decided
+	FMR        *float64           `json:"fmr,omitempty"`         // how many comparisons of two people are at or below it; absent without a calibration
 	Scores     []float64          `json:"scores,omitempty"`      // of every probe
 	Accept     float64            `json:"accept"`                // thresholds in force
 	Reject     float64            `json:"reject"`                //
@@ -128,8 +134,23 @@ type Attempt struct {
 	StageMS    map[string]float64 `json:"stage_ms,omitempty"`    // milliseconds spent by stage
 	SubjectRef string             `json:"subject_ref,omitempty"` // the caller's opaque word for the ID
 	RetryInMS  int64              `json:"retry_in_ms,omitempty"` // with reason lockout
+	PAD        *PAD               `json:"pad,omitempty"`         // with an attempt whose person was put to a test
 	Cloud      *Cloud             `json:"cloud,omitempty"`       // with an attempt for which a compare service was to be asked
 }
+
+// A PAD is what presentation-attack detection asked of the person in an
+// attempt, and found.
+type PAD struct {
+	Kind    string `json:"kind"`           // turn
+	Side    string `json:"side,omitempty"` // with turn: the person's own left or right
+	Verdict string `json:"verdict"`        // passed, or why not
+}
+
+// Turn is the kind of a PAD that asks the person to turn the head.
+const Turn = "turn"
+
+// PADPassed is the verdict of a PAD on somebody who may be let through.
+const PADPassed = "passed"
 
 // A Cloud is what compare services were asked in an attempt, and said. Score
 // and thresholds are in the scale of the provider that decided.

@@ -96,11 +96,21 @@ func TestCheckAndSchemaRefuseTheSame(t *testing.T) {
 		"unknown failure": attempt(func(e *event.Event) {
 			e.Cloud = &event.Cloud{Why: "unsure", Verdict: "unsure", Failure: "rain"}
 		}),
+		"unknown kind of pad": attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: "blink", Side: "left", Verdict: "passed"} }),
+		"pad to no side":      attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "none", Verdict: "passed"} }),
+		"unknown pad verdict": attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "left", Verdict: "open"} }),
+		"match of a picture":  attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "left", Verdict: "flat"} }),
+		"pad failed without pad": attempt(func(e *event.Event) {
+			e.Decision, e.Reason, e.Access = event.DecisionNoMatch, event.PADFailed, event.NotAttempted
+		}),
 		"unknown access":        attempt(func(e *event.Event) { e.Access = "" }),
 		"granted without match": attempt(func(e *event.Event) { e.Decision = event.DecisionUnsure }),
 		"granted against rule":  attempt(func(e *event.Event) { e.Reason = event.NotAuthorised }),
 		"long subject":          attempt(func(e *event.Event) { e.SubjectRef = strings.Repeat("x", event.MaxSubjectRef+1) }),
 		"negative count":        attempt(func(e *event.Event) { e.FramesUsed = -1 }),
+		"no false matches":      attempt(func(e *event.Event) { e.FMR = new(float64) }),
+		"only false matches":    attempt(func(e *event.Event) { e.FMR = pointer(1.01) }),
+		"rate of no score":      attempt(func(e *event.Event) { e.FMR, e.Score = pointer(0.01), nil }),
 		"negative distance":     attempt(func(e *event.Event) { e.Accept = -0.1 }),
 		"access without id":     eventtest.Access("", event.PulseEnded),
 		"unknown fact":          eventtest.Access(id, "door_forced"),
@@ -119,6 +129,8 @@ func TestCheckAndSchemaRefuseTheSame(t *testing.T) {
 		}
 	}
 }
+
+func pointer(v float64) *float64 { return &v }
 
 func TestCheckRefusesNumbersThatJSONCannotWrite(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1)} {

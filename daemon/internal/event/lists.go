@@ -12,8 +12,8 @@ func Decisions() []Decision {
 func Reasons() []Reason {
 	return []Reason{
 		OK, BelowThreshold, UnsureNoCloud, NoFaceLive, NoFaceID, IDFaceTooSmall, IDAmbiguous, IDUnreadable,
-		MultiFaceLive, QualitySize, QualitySharpness, QualityExposure, Timeout, CameraFault, EngineFault,
-		JournalFault, Lockout, Cancelled, Interrupted, NotAuthorised, CloudUnsure, CloudNoFace,
+		IDBlurred, IDGlare, MultiFaceLive, QualitySize, QualitySharpness, QualityExposure, QualityPose, Timeout, CameraFault, EngineFault,
+		JournalFault, Lockout, Cancelled, Interrupted, NotAuthorised, PADFailed, PADMissing, CloudUnsure, CloudNoFace,
 	}
 }
 
@@ -30,6 +30,11 @@ func Sources() []string { return []string{"http", "inbox", "button", "mqtt"} }
 
 // Routes returns every way in which a decision is reached.
 func Routes() []string { return []string{"local", "cloud"} }
+
+// PADVerdicts returns every verdict of presentation-attack detection.
+func PADVerdicts() []string {
+	return []string{PADPassed, "not_turned", "not_still", "flat", "wrong_side", "other_face"}
+}
 
 // Failures of a Cloud that neither a service nor its client makes.
 const (

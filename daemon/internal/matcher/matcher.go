@@ -19,6 +19,7 @@ import (
 	"github.com/facegate/facegate/daemon/internal/event"
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/document"
+	"github.com/facegate/facegate/match/pad"
 	"github.com/facegate/facegate/match/picture"
 	"github.com/facegate/facegate/match/quality"
 )
@@ -35,6 +36,8 @@ const bystander = 0.5
 type Matcher struct {
 	engine   *timed
 	limits   quality.Limits
+	id       IDLimits
+	layout   pad.Layout
 	document document.Options
 	hang     time.Duration
 	show     Show
@@ -47,9 +50,29 @@ var _ attempt.Matcher = (*Matcher)(nil)
 // Options are the settings of a Matcher.
 type Options struct {
 	Limits   quality.Limits
+	ID       IDLimits
+	Layout   pad.Layout // of the engine's landmarks
 	Document document.Options
 	Hang     time.Duration // a call that takes longer is a fault of the engine
 	Show     Show          // what to keep for a compare service
+}
+
+// IDLimits are the gates of the portrait on an ID, besides its size. The zero
+// value lets any pass.
+type IDLimits struct {
+	MinSharpness float64 // see quality.Measure; 0: not looked at
+	MaxGlare     float64 // share of the portrait that may be too bright to hold detail, 0..1; 0: not looked at
+}
+
+// check returns why a portrait cannot be used.
+func (l IDLimits) check(f quality.Figures) error {
+	switch {
+	case l.MaxGlare > 0 && !(f.Bright <= l.MaxGlare):
+		return &attempt.Refusal{Reason: event.IDGlare, Err: fmt.Errorf("%.0f %% of the face on the ID shows nothing but light, at most %.0f %% may", 100*f.Bright, 100*l.MaxGlare)}
+	case l.MinSharpness > 0 && !(f.Sharpness >= l.MinSharpness):
+		return &attempt.Refusal{Reason: event.IDBlurred, Err: fmt.Errorf("face on the ID has a sharpness of %.1f, needs %.1f", f.Sharpness, l.MinSharpness)}
+	}
+	return nil
 }
 
 // Show says what of a picture a compare service may be shown.
@@ -100,7 +123,7 @@ func Shown(img image.Image, turns int) ([]byte, error) {
 
 // New returns a Matcher that answers once Run is called.
 func New(engine match.Engine, o Options) *Matcher {
-	return &Matcher{engine: &timed{Engine: engine}, limits: o.Limits, document: o.Document, hang: o.Hang, show: o.Show, jobs: make(chan func())}
+	return &Matcher{engine: &timed{Engine: engine}, limits: o.Limits, id: o.ID, layout: o.Layout, document: o.Document, hang: o.Hang, show: o.Show, jobs: make(chan func())}
 }
 
 // Run is the worker. It returns when ctx ends and no call is running.
@@ -209,6 +232,9 @@ func (m *Matcher) portrait(ctx context.Context, data []byte) (image.Image, docum
 	if reason, refused := refusal(err); refused {
 		err = &attempt.Refusal{Reason: reason, Err: err}
 	}
+	if err == nil {
+		err = m.id.check(quality.Measure(img, portrait.Face.Box))
+	}
 	return img, portrait, err
 }
 
@@ -260,15 +286,39 @@ func (m *Matcher) look(ctx context.Context, img image.Image) (Sight, error) {
 		return Sight{Look: attempt.Look{Flaw: attempt.ManyFaces}, Faces: len(faces)}, nil
 	}
 	figures := quality.Measure(img, faces[0].Box)
+	figures.Pose = m.pose(faces[0])
 	look := attempt.Look{
 		Flaw:     flaw(m.limits.Check(figures)),
 		Template: faces[0].Template,
-		Gates:    map[string]float64{"size": float64(figures.Size), "sharpness": figures.Sharpness, "luma": figures.Luma},
+		Gates:    gates(figures),
+		Box:      faces[0].Box, Points: faces[0].Points,
 	}
 	if look.Flaw == "" {
 		look.Picture = m.show.picture(img, faces[0].Box, 0)
 	}
 	return Sight{Look: look, Faces: len(faces)}, nil
+}
+
+// pose returns how a face is held, zero if its landmarks do not tell.
+func (m *Matcher) pose(f match.Face) quality.Pose {
+	switch m.layout {
+	case pad.EyesNoseMouth:
+		return quality.PoseOf(f.Points)
+	case pad.EyeCorners:
+		return quality.PoseOfCorners(f.Points)
+	}
+	return quality.Pose{}
+}
+
+// gates are the figures as events have them.
+func gates(f quality.Figures) map[string]float64 {
+	all := map[string]float64{
+		"size": float64(f.Size), "sharpness": f.Sharpness, "luma": f.Luma, "contrast": f.Contrast, "sides": f.Sides,
+	}
+	if f.Pose.Eyes > 0 {
+		all["eyes"], all["yaw"], all["pitch"], all["roll"] = f.Pose.Eyes, f.Pose.Yaw, f.Pose.Pitch, f.Pose.Roll
+	}
+	return all
 }
 
 func side(f match.Face) float64 { return float64(min(f.Box.Dx(), f.Box.Dy())) }
@@ -290,6 +340,10 @@ func flaw(r quality.Reason, ok bool) attempt.Flaw {
 		return attempt.FaceDark
 	case r == quality.Bright:
 		return attempt.FaceBright
+	case r == quality.Light:
+		return attempt.FaceShade
+	case r == quality.Turned:
+		return attempt.FaceTurned
 	}
 	return attempt.FaceBlur
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"image"
+	"image/color"
+	"image/draw"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/document"
 	"github.com/facegate/facegate/match/matchtest"
+	"github.com/facegate/facegate/match/pad"
 	"github.com/facegate/facegate/match/picture"
 	"github.com/facegate/facegate/match/quality"
 )
@@ -25,11 +28,17 @@ const hang = 5 * time.Second
 // start runs a matcher on an engine until the test ends.
 func start(t *testing.T, e match.Engine) *matcher.Matcher {
 	t.Helper()
-	m := matcher.New(e, matcher.Options{
+	return run(t, e, matcher.Options{
 		Limits:   quality.Limits{MinSize: 80, MaxLuma: 255, MaxClipped: 1},
 		Document: document.Options{MinFace: 60, Policy: match.DefaultPolicy()},
 		Hang:     hang,
 	})
+}
+
+// run is start with options.
+func run(t *testing.T, e match.Engine, o matcher.Options) *matcher.Matcher {
+	t.Helper()
+	m := matcher.New(e, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = m.Run(ctx) })
@@ -149,4 +158,85 @@ func TestAHangingEngineIsGivenUpAndComesBack(t *testing.T) {
 			t.Errorf("after it came back: %v, %v, want no_face", look.Flaw, err)
 		}
 	})
+}
+
+// posed is an engine whose faces have landmarks.
+type posed struct {
+	matchtest.Engine
+	points []image.Point
+}
+
+func (p *posed) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
+	faces, err := p.Engine.Faces(ctx, img, want)
+	for i := range faces {
+		faces[i].Points = p.points
+	}
+	return faces, err
+}
+
+func TestLandmarksAreReadAsTheEngineHasThem(t *testing.T) {
+	five := []image.Point{{170, 160}, {230, 160}, {200, 190}, {175, 220}, {225, 220}} // eyes, nose, mouth
+	aside := []image.Point{{170, 160}, {230, 160}, {225, 190}, {175, 220}, {225, 220}}
+	corners := []image.Point{{240, 160}, {215, 160}, {160, 160}, {185, 160}, {200, 205}}
+	img := people(image.Rect(100, 100, 300, 300))
+	for _, tt := range []struct {
+		name   string
+		layout pad.Layout
+		points []image.Point
+		eyes   float64
+		want   attempt.Flaw
+	}{
+		{"at the camera", pad.EyesNoseMouth, five, 60, ""},
+		{"turned", pad.EyesNoseMouth, aside, 60, attempt.FaceTurned},
+		{"dlib's", pad.EyeCorners, corners, 55, ""},
+		{"unknown", pad.Unknown, five, 0, attempt.FaceTurned},
+		{"none", pad.EyesNoseMouth, nil, 0, attempt.FaceTurned},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := run(t, &posed{points: tt.points}, matcher.Options{Limits: quality.Limits{MinSize: 80, MaxLuma: 255, MaxClipped: 1, MaxYaw: 20}, Layout: tt.layout, Hang: hang})
+			look, err := m.LookAt(t.Context(), img)
+			if err != nil || look.Flaw != tt.want || look.Gates["eyes"] != tt.eyes {
+				t.Errorf("flaw %q, %v, eyes %v, want %q, %v", look.Flaw, err, look.Gates["eyes"], tt.want, tt.eyes)
+			}
+			if len(look.Points) != len(tt.points) || look.Box.Empty() {
+				t.Errorf("a challenge is given %v, %v", look.Box, look.Points)
+			}
+		})
+	}
+}
+
+// An ID under a lamp, or out of focus, is told from one without a face.
+func TestIDGates(t *testing.T) {
+	clear, glare := image.NewGray(image.Rect(0, 0, 640, 480)), image.NewGray(image.Rect(0, 0, 640, 480))
+	draw.Draw(clear, clear.Rect, image.NewUniform(color.Gray{Y: 120}), image.Point{}, draw.Src)
+	draw.Draw(glare, glare.Rect, clear, image.Point{}, draw.Src)
+	draw.Draw(glare, image.Rect(160, 120, 480, 360), image.White, image.Point{}, draw.Src)
+	for _, tt := range []struct {
+		name   string
+		img    image.Image
+		limits matcher.IDLimits
+		want   event.Reason
+	}{
+		{"neither looked at", glare, matcher.IDLimits{}, ""},
+		{"glare", glare, matcher.IDLimits{MaxGlare: 0.4}, event.IDGlare},
+		{"no glare", clear, matcher.IDLimits{MaxGlare: 0.4}, ""},
+		{"blurred", clear, matcher.IDLimits{MinSharpness: 1000}, event.IDBlurred},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := run(t, &whole{}, matcher.Options{Document: document.Options{MinFace: 60, Policy: match.DefaultPolicy()}, ID: tt.limits, Hang: hang})
+			_, err := m.Reference(t.Context(), encode(t, tt.img))
+			refusal, refused := errors.AsType[*attempt.Refusal](err)
+			if refused != (tt.want != "") || refused && refusal.Reason != tt.want || !refused && err != nil {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// whole is an engine that takes the middle of any upright picture for a face.
+type whole struct{ matchtest.Engine }
+
+func (*whole) Faces(_ context.Context, img image.Image, _ match.Want) ([]match.Face, error) {
+	b := img.Bounds()
+	return []match.Face{{Box: b.Inset(min(b.Dx(), b.Dy()) / 5), Template: match.Template{1}}}, nil
 }

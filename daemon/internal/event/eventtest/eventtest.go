@@ -83,13 +83,13 @@ func Stamp(n int) event.Stamp {
 // Match returns the event of an attempt that matched and was let through, as
 // it is before the journal takes it.
 func Match(attemptID string) event.Event {
-	score := 0.31
+	score, fmr := 0.31, 1.6e-6
 	return event.Event{
 		Kind:      event.KindAttempt,
 		AttemptID: attemptID,
 		Attempt: &event.Attempt{
 			Decision: event.DecisionMatch, Reason: event.OK, Source: "http", Route: "local", Access: event.Granted,
-			Score: &score, Scores: []float64{0.29, 0.31, 0.33}, Accept: 0.45, Reject: 0.60,
+			Score: &score, FMR: &fmr, Scores: []float64{0.29, 0.31, 0.33}, Accept: 0.45, Reject: 0.60,
 			Engine: "dlib", ModelID: "dlib@55533b28a958", FramesSeen: 9, FramesUsed: 3,
 			Gates:   map[string]float64{"size": 184, "sharpness": 61.5, "luma": 122},
 			StageMS: map[string]float64{"id": 84.2, "total": 412.9},
@@ -101,9 +101,9 @@ func Match(attemptID string) event.Event {
 // the journal takes it.
 func NoMatch(attemptID string) event.Event {
 	e := Match(attemptID)
-	score := 0.82
+	score, fmr := 0.82, 0.64
 	e.Attempt.Decision, e.Attempt.Reason, e.Attempt.Access = event.DecisionNoMatch, event.BelowThreshold, event.NotAttempted
-	e.Attempt.Score, e.Attempt.Scores = &score, []float64{0.80, 0.82, 0.85}
+	e.Attempt.Score, e.Attempt.FMR, e.Attempt.Scores = &score, &fmr, []float64{0.80, 0.82, 0.85}
 	return e
 }
 

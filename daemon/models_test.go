@@ -1,0 +1,141 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/facegate/facegate/daemon/internal/config"
+	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/models"
+)
+
+// ownSet puts the description of a set named mine into a new folder.
+func ownSet(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	sum := strings.Repeat("0", 64)
+	write(t, filepath.Join(dir, models.DescriptionFile), `{
+"name": "mine", "what": "ours", "licence": "CC-BY-NC-4.0", "commercial": false, "training": "faces", "accept": 0.3, "reject": 0.5,
+"detector": {"kind": "yunet", "file": "d.onnx", "width": 640, "height": 640}, "landmarks": {"kind": "detector"},
+"embedder": {"file": "e.onnx", "size": 112, "channels": "rgb", "mean": [0, 0, 0], "deviation": [255, 255, 255], "output": 512, "metric": "cosine"},
+"files": [{"name": "d.onnx", "size": 1, "sha256": "`+sum+`"}, {"name": "e.onnx", "size": 1, "sha256": "`+sum+`"}]}`, 0o600)
+	return dir
+}
+
+func TestModelsThatCannotBeUsed(t *testing.T) {
+	mine := ownSet(t)
+	for _, tt := range []struct{ name, yaml, want string }{
+		{"engine of another set", "models: {dir: MINE, set: edge}", "match.engine: dlib does not run the model set edge (say match.engine: onnx"},
+		{"set of another engine", "models: {dir: MINE}\nmatch: {engine: onnx}", "match.engine: onnx does not run the model set dlib (say match.engine: dlib"},
+		{"engine of our own set", "models: {dir: MINE, set: mine}", "match.engine: dlib does not run the model set mine"},
+		{"no models", "models: {dir: MINE, set: demo-pictures}", "models.set: demo-pictures: no engine runs it"},
+		{"the runtime as models", "models: {dir: MINE, set: onnxruntime}\nmatch: {engine: onnx}", "models.set: "},
+		{"licence", "models: {dir: MINE, set: mine}\nmatch: {engine: onnx}", "models.set: mine: its licence (CC-BY-NC-4.0) forbids commercial use"},
+		{"no files", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx}", "models.dir: model file " + mine + "/e.onnx: missing"},
+		{"unknown engine", "match: {engine: openvino}", "match.engine: must be dlib or onnx"},
+		{"distances of another set", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx, accept: 0.45, reject: 0.6}",
+			"match.accept: is a distance of model set dlib (match.distances_of), but models.set is mine"},
+		{"half of its distances", "models: {dir: MINE, set: mine}\nmatch: {engine: onnx, reject: 0.9, distances_of: mine}",
+			"match.distances_of: mine needs match.accept too: its default is a distance of dlib"},
+		{"distances left behind", "models: {dir: MINE}\nmatch: {accept: 0.54, reject: 0.7, distances_of: edge}",
+			"match.reject: is a distance of model set edge (match.distances_of), but models.set is dlib"},
+	} {
+		path := filepath.Join(t.TempDir(), "c.yaml")
+		write(t, path, strings.ReplaceAll(tt.yaml, "MINE", mine)+"\n", 0o600)
+		for _, command := range []string{"check", "run"} {
+			status, _, errs := facegate(t, command, "--config", path)
+			if status != exitConfig || !strings.Contains(errs, tt.want) {
+				t.Errorf("%s: %s: status %d, %q; want %d and %q", tt.name, command, status, errs, exitConfig, tt.want)
+			}
+		}
+	}
+}
+
+// Without a runtime the engine cannot run, and the message says so before the
+// first person comes.
+func TestMissingRuntimeIsReported(t *testing.T) {
+	cfg := config.Default()
+	cfg.Models = config.Models{Dir: t.TempDir(), Set: "edge"}
+	cfg.Match.Engine = "onnx"
+	err := checkModels(cfg)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := models.RuntimeFile + ": missing (get it with: facegate models pull --dir " + cfg.Models.Dir + " onnxruntime)"
+	if _, unknown := models.Find(models.Runtime); unknown != nil {
+		want = "match.engine: there is no ONNX Runtime for this processor"
+	}
+	if !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q in it", err, want)
+	}
+}
+
+// The distances of one model set are never applied to another: it would open
+// the door to strangers, and be seen by nobody.
+func TestThresholdsBelongToTheirModelSet(t *testing.T) {
+	mine := ownSet(t)
+	own := func(name string) match.Policy {
+		s, err := models.Open(mine, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Policy
+	}
+	for _, tt := range []struct {
+		name, yaml string
+		set        string // chosen on the command line, over the file
+		want       match.Policy
+	}{
+		{"default", "", "", match.DefaultPolicy()},
+		{"distances", "match: {accept: 0.4, reject: 0.5}", "", match.Policy{Accept: 0.4, Reject: 0.5}},
+		{"other set", "models: {set: edge}\nmatch: {engine: onnx}", "", own("edge")},
+		{"its distances", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.3, reject: 0.9, distances_of: edge}", "", match.Policy{Accept: 0.3, Reject: 0.9}},
+		{"described set", "models: {set: mine}\nmatch: {engine: onnx}", "", match.Policy{Accept: 0.3, Reject: 0.5}},
+		{"set of the command line", "match: {accept: 0.4, reject: 0.5}", "faceplugin", own("faceplugin")},
+		{"back again", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.7, reject: 0.9, distances_of: edge}", "dlib", match.DefaultPolicy()},
+		{"unknown set", "models: {set: edgy}", "", match.Policy{}},
+	} {
+		cfg, err := config.Parse("c.yaml", []byte(tt.yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Models.Dir = mine
+		if tt.set != "" {
+			use(&cfg, tt.set)
+		}
+		if got := policy(cfg); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestModelsListTellsSourceAndLicence(t *testing.T) {
+	status, out, errs := facegate(t, "models", "list")
+	if status != 0 || errs != "" {
+		t.Fatalf("status %d, %q", status, errs)
+	}
+	for _, want := range []string{
+		"edge: YuNet", "engine    onnx, accept 0.54, reject 0.70", "npm package faceplugin-face-recognition-js 0.0.1", "pip package face_recognition_models 0.3.0",
+		"its publishers\n            https://", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("list lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestModelsVerifyKnowsADescribedSet(t *testing.T) {
+	mine := ownSet(t)
+	status, _, errs := facegate(t, "models", "verify", "--dir", mine, "mine")
+	if status != exitConfig || !strings.Contains(errs, "d.onnx: missing") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+	if err := os.Remove(filepath.Join(mine, models.DescriptionFile)); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := facegate(t, "models", "verify", "--dir", mine, "mine"); status != exitConfig || !strings.Contains(errs, "no such set") {
+		t.Errorf("status %d, %q", status, errs)
+	}
+}

@@ -1,0 +1,329 @@
+package onnx
+
+import (
+	"image"
+
+	"github.com/facegate/facegate/match/picture"
+)
+
+// A plane is one channel of a picture, or one of several that are interleaved.
+type plane struct {
+	pix           []byte // from its first value on
+	stride, step  int    // bytes from a row, and a pixel, to the next
+	width, height int
+}
+
+// pixels are a picture as three planes: red, green and blue, or, with ycc,
+// luma and two of chroma that may be smaller. A grey picture has the luma
+// alone.
+type pixels struct {
+	width, height int
+	ycc           bool
+	grey          bool
+	planes        [3]plane
+}
+
+// newPixels returns the pixels of img, which it shares if it can.
+func newPixels(img image.Image) pixels {
+	img = picture.Plain(img)
+	b := img.Bounds()
+	p := pixels{width: b.Dx(), height: b.Dy()}
+	switch m := img.(type) {
+	case *image.Gray:
+		p.ycc, p.grey = true, true
+		p.planes[0] = plane{m.Pix[m.PixOffset(b.Min.X, b.Min.Y):], m.Stride, 1, p.width, p.height}
+	case *image.YCbCr:
+		p.ycc = true
+		at := m.COffset(b.Min.X, b.Min.Y)
+		columns := m.COffset(b.Max.X-1, b.Min.Y) - at + 1
+		rows := (m.COffset(b.Min.X, b.Max.Y-1)-at)/m.CStride + 1
+		p.planes[0] = plane{m.Y[m.YOffset(b.Min.X, b.Min.Y):], m.YStride, 1, p.width, p.height}
+		p.planes[1] = plane{m.Cb[at:], m.CStride, 1, columns, rows}
+		p.planes[2] = plane{m.Cr[at:], m.CStride, 1, columns, rows}
+	case *image.RGBA:
+		at := m.PixOffset(b.Min.X, b.Min.Y)
+		for i := range p.planes {
+			p.planes[i] = plane{m.Pix[at+i:], m.Stride, 4, p.width, p.height}
+		}
+	}
+	return p
+}
+
+// channels returns how many planes there are.
+func (p *pixels) channels() int {
+	if p.grey {
+		return 1
+	}
+	return 3
+}
+
+// at returns the value at a place, weighed among the four nearest pixels.
+// Beyond the edge it is that of the edge.
+func (p *plane) at(x, y float64) float32 {
+	x, y = x-0.5, y-0.5
+	x = min(max(x, 0), float64(p.width-1))
+	y = min(max(y, 0), float64(p.height-1))
+	column, row := int(x), int(y)
+	fx, fy := float32(x-float64(column)), float32(y-float64(row))
+	i := row*p.stride + column*p.step
+	right, below := 0, 0
+	if column+1 < p.width {
+		right = p.step
+	}
+	if row+1 < p.height {
+		below = p.stride
+	}
+	upper := float32(p.pix[i]) + fx*(float32(p.pix[i+right])-float32(p.pix[i]))
+	i += below
+	lower := float32(p.pix[i]) + fx*(float32(p.pix[i+right])-float32(p.pix[i]))
+	return upper + fy*(lower-upper)
+}
+
+// A span is the values of a plane that one value of a smaller or larger one
+// covers in one direction, and the weights of the first, the last, and each
+// between, which add to 1.
+type span struct {
+	first, last       int
+	head, inner, tail float32
+}
+
+func (s span) weight(i int) float32 {
+	switch i {
+	case s.first:
+		return s.head
+	case s.last:
+		return s.tail
+	}
+	return s.inner
+}
+
+// cover divides from values among to, into spans, whose memory it uses again.
+// In units of 1/to of a source value, value x covers [x*from, (x+1)*from).
+func cover(spans []span, to, from int) []span {
+	if len(spans) == to && to > 0 && spans[to-1].last == from-1 && spans[0] == covered(0, to, from) {
+		return spans // as for the picture before
+	}
+	spans = spans[:0]
+	for x := range to {
+		spans = append(spans, covered(x, to, from))
+	}
+	return spans
+}
+
+func covered(x, to, from int) span {
+	begin, end := x*from, (x+1)*from
+	s := span{first: begin / to, last: (end - 1) / to, inner: float32(to) / float32(from)}
+	s.head = float32(min((s.first+1)*to, end)-begin) / float32(from)
+	if s.last > s.first {
+		s.tail = float32(end-s.last*to) / float32(from)
+	}
+	return s
+}
+
+// add adds weight times a row of p, scaled by spans, to line.
+func (p *plane) add(line []float32, row int, spans []span, weight float32) {
+	pix, step := p.pix[row*p.stride:], p.step
+	line = line[:len(spans)]
+	for x := range spans {
+		s := &spans[x]
+		v := s.head * float32(pix[s.first*step])
+		if s.last > s.first {
+			var inner int
+			for i := s.first + 1; i < s.last; i++ {
+				inner += int(pix[i*step])
+			}
+			v += s.inner*float32(inner) + s.tail*float32(pix[s.last*step])
+		}
+		line[x] += weight * v
+	}
+}
+
+// A norm says how a network wants to see colours: value*factor + offset for
+// each of its planes, of which swap puts blue first.
+type norm struct {
+	swap           bool
+	factor, offset [3]float32
+}
+
+// newNorm is for a network that is shown (value - mean) / deviation.
+func newNorm(bgr bool, mean, deviation [3]float64) norm {
+	n := norm{swap: bgr}
+	for i := range mean {
+		n.factor[i] = float32(1 / deviation[i])
+		n.offset[i] = float32(-mean[i] / deviation[i])
+	}
+	return n
+}
+
+// put writes one colour, values 0 to 255, to place i of planes of size values.
+func (n *norm) put(dst []float32, i, size int, r, g, b float32) {
+	if n.swap {
+		r, b = b, r
+	}
+	dst[i] = r*n.factor[0] + n.offset[0]
+	dst[size+i] = g*n.factor[1] + n.offset[1]
+	dst[2*size+i] = b*n.factor[2] + n.offset[2]
+}
+
+// colour turns a sample of p into red, green and blue.
+func (p *pixels) colour(v [3]float32) (r, g, b float32) {
+	switch {
+	case p.grey:
+		return v[0], v[0], v[0]
+	case !p.ycc:
+		return v[0], v[1], v[2]
+	}
+	// JFIF's matrix, as package image/color has it.
+	y, cb, cr := v[0], v[1]-128, v[2]-128
+	return bound(y + 1.40200*cr), bound(y - 0.344136*cb - 0.714136*cr), bound(y + 1.77200*cb)
+}
+
+// A canvas brings pictures to the size of a detector's input, in its upper
+// left corner, and leaves the rest black.
+type canvas struct {
+	width, height int
+	norm          norm
+
+	used  image.Point // what the picture before took
+	spans [4][]span   // columns and rows of full planes, and of chroma
+	lines [3][]float32
+}
+
+// fit returns the size that a picture of w by h pixels has on the canvas. It
+// is never enlarged.
+func (c *canvas) fit(w, h int) image.Point {
+	scale := min(1, float64(c.width)/float64(w), float64(c.height)/float64(h))
+	side := func(v, most int) int { return min(max(1, int(float64(v)*scale+0.5)), most) }
+	return image.Pt(side(w, c.width), side(h, c.height))
+}
+
+// draw writes p to dst, three planes of the canvas's size, averaging over
+// areas, and returns the size that it has there.
+func (c *canvas) draw(dst []float32, p *pixels) image.Point {
+	size := c.fit(p.width, p.height)
+	if size != c.used {
+		for i := range c.width * c.height {
+			c.norm.put(dst, i, c.width*c.height, 0, 0, 0)
+		}
+		c.used = size
+	}
+	channels := p.channels()
+	for i := range channels {
+		table := 0
+		if i > 0 && p.ycc {
+			table = 2
+		}
+		c.spans[table] = cover(c.spans[table], size.X, p.planes[i].width)
+		c.spans[table+1] = cover(c.spans[table+1], size.Y, p.planes[i].height)
+		if cap(c.lines[i]) < size.X {
+			c.lines[i] = make([]float32, c.width)
+		}
+		c.lines[i] = c.lines[i][:size.X]
+	}
+	for y := range size.Y {
+		for i := range channels {
+			table := 0
+			if i > 0 && p.ycc {
+				table = 2
+			}
+			c.row(i, &p.planes[i], c.spans[table], c.spans[table+1], y)
+		}
+		c.write(dst, p, y)
+	}
+	return size
+}
+
+// row computes row y of one channel.
+func (c *canvas) row(i int, p *plane, columns, rows []span, y int) {
+	s := rows[y]
+	line := c.lines[i]
+	clear(line)
+	for r := s.first; r <= s.last; r++ {
+		p.add(line, r, columns, s.weight(r))
+	}
+}
+
+// write writes the rows at hand as row y of dst. It is where the time goes that
+// the network does not take, so its loops are plain.
+func (c *canvas) write(dst []float32, p *pixels, y int) {
+	n := len(c.lines[0])
+	var to [3][]float32 // red, green, blue
+	factor, offset := c.norm.factor, c.norm.offset
+	for i := range to {
+		to[i] = dst[(i*c.height+y)*c.width:][:n]
+	}
+	if c.norm.swap {
+		to[0], to[2] = to[2], to[0]
+		factor[0], factor[2] = factor[2], factor[0]
+		offset[0], offset[2] = offset[2], offset[0]
+	}
+	lines := [3][]float32{c.lines[0], c.lines[0], c.lines[0]} // grey
+	if !p.grey {
+		lines[1], lines[2] = c.lines[1][:n], c.lines[2][:n]
+	}
+	if p.ycc && !p.grey {
+		fromYCC(lines)
+	}
+	for i := range to {
+		f, o, line := factor[i], offset[i], lines[i]
+		for x, v := range line {
+			to[i][x] = v*f + o
+		}
+	}
+}
+
+// fromYCC turns luma and chroma into red, green and blue, by JFIF's matrix.
+func fromYCC(lines [3][]float32) {
+	n := len(lines[0])
+	first, second, third := lines[0], lines[1][:n], lines[2][:n]
+	for x, y := range first {
+		cb, cr := second[x]-128, third[x]-128
+		first[x] = bound(y + 1.40200*cr)
+		second[x] = bound(y - 0.344136*cb - 0.714136*cr)
+		third[x] = bound(y + 1.77200*cb)
+	}
+}
+
+// bound holds a colour within 0 and 255.
+func bound(v float32) float32 {
+	if v < 0 {
+		return 0
+	}
+	if v > 255 {
+		return 255
+	}
+	return v
+}
+
+// sample returns the mean of p over a square of k by k places around each
+// other step apart, of which (x, y) is the middle; black outside of it.
+// Of channels only the first so many are filled.
+func (p *pixels) sample(x, y, step float64, k, channels int) (v [3]float32) {
+	share := 1 / float32(k*k)
+	for j := range k {
+		for i := range k {
+			u := x + (float64(i)-float64(k-1)/2)*step
+			w := y + (float64(j)-float64(k-1)/2)*step
+			if u < 0 || w < 0 || u >= float64(p.width) || w >= float64(p.height) {
+				if p.ycc {
+					v[1] += 128 * share
+					v[2] += 128 * share
+				}
+				continue
+			}
+			v[0] += share * p.planes[0].at(u, w)
+			for c := 1; c < channels; c++ {
+				q := &p.planes[c]
+				v[c] += share * q.at(u*float64(q.width)/float64(p.width), w*float64(q.height)/float64(p.height))
+			}
+		}
+	}
+	return v
+}
+
+// fineness returns by how many samples in each direction a pixel must be made
+// up that covers so many pixels of the picture.
+func fineness(scale float64) (k int, step float64) {
+	k = min(max(1, int(scale+0.5)), 4)
+	return k, scale / float64(k)
+}

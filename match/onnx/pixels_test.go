@@ -1,0 +1,159 @@
+package onnx
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"math"
+	"testing"
+)
+
+func TestSpansCoverEverythingOnce(t *testing.T) {
+	for _, c := range []struct{ to, from int }{{1, 1}, {1, 10000}, {640, 640}, {320, 640}, {640, 1000}, {3, 7}, {640, 320}, {7, 3}, {5, 1}} {
+		spans := cover(nil, c.to, c.from)
+		weights := make([]float64, c.from)
+		for _, s := range spans {
+			var sum float64
+			for i := s.first; i <= s.last; i++ {
+				sum += float64(s.weight(i))
+				weights[i] += float64(s.weight(i))
+			}
+			near(t, "sum of a span's weights", sum, 1)
+		}
+		for _, w := range weights {
+			near(t, "weight of a value", w*float64(c.from)/float64(c.to), 1)
+		}
+	}
+}
+
+// The memory of spans is used again, whatever they were for before.
+func TestSpansFollowTheSizeOfThePicture(t *testing.T) {
+	var spans []span
+	for _, c := range []struct{ to, from int }{{320, 640}, {320, 641}, {320, 640}, {640, 640}, {320, 320}, {3, 9}, {3, 8}, {3, 7}} {
+		spans = cover(spans, c.to, c.from)
+		for x, s := range spans {
+			if want := covered(x, c.to, c.from); s != want {
+				t.Fatalf("%d of %d: span %d is %v, want %v", c.to, c.from, x, s, want)
+			}
+		}
+	}
+}
+
+// pictures returns the same picture, of four areas of one colour, in every
+// form that the engine meets.
+func pictures(t *testing.T, w, h int) map[string]image.Image {
+	t.Helper()
+	rgba := image.NewRGBA(image.Rect(0, 0, w, h))
+	for i, c := range []color.RGBA{{200, 30, 40, 255}, {20, 180, 60, 255}, {10, 50, 220, 255}, {120, 120, 120, 255}} {
+		corner := image.Pt(i%2*w/2, i/2*h/2)
+		draw.Draw(rgba, image.Rectangle{corner, corner.Add(image.Pt(w/2, h/2))}, image.NewUniform(c), image.Point{}, draw.Src)
+	}
+	shifted := image.NewRGBA(image.Rect(-7, 5, w+20, h+30))
+	draw.Draw(shifted, rgba.Rect.Add(image.Pt(9, 11)), rgba, image.Point{}, draw.Src)
+	all := map[string]image.Image{"rgba": rgba, "part of rgba": shifted.SubImage(rgba.Rect.Add(image.Pt(9, 11)))}
+	for name, ratio := range map[string]image.YCbCrSubsampleRatio{
+		"444": image.YCbCrSubsampleRatio444, "422": image.YCbCrSubsampleRatio422, "420": image.YCbCrSubsampleRatio420,
+		"440": image.YCbCrSubsampleRatio440, "411": image.YCbCrSubsampleRatio411, "410": image.YCbCrSubsampleRatio410,
+	} {
+		large := image.NewYCbCr(image.Rect(0, 0, w+16, h+16), ratio)
+		for y := range h {
+			for x := range w {
+				c := rgba.RGBAAt(x, y)
+				yy, cb, cr := color.RGBToYCbCr(c.R, c.G, c.B)
+				large.Y[large.YOffset(x+8, y+8)] = yy
+				large.Cb[large.COffset(x+8, y+8)], large.Cr[large.COffset(x+8, y+8)] = cb, cr
+			}
+		}
+		all[name] = large.SubImage(rgba.Rect.Add(image.Pt(8, 8)))
+	}
+	return all
+}
+
+// The middles of the four areas have the right colours in the right planes,
+// for a network that wants blue first and one that wants it last.
+func TestCanvasHasTheColoursOfThePicture(t *testing.T) {
+	for _, bgr := range []bool{false, true} {
+		for name, img := range pictures(t, 160, 96) {
+			c := canvas{width: 80, height: 64, norm: newNorm(bgr, [3]float64{10, 20, 30}, [3]float64{2, 4, 8})}
+			dst := make([]float32, 3*80*64)
+			p := newPixels(img)
+			if got := c.draw(dst, &p); got != image.Pt(80, 48) {
+				t.Fatalf("%s: drawn as %v", name, got)
+			}
+			for i, at := range []image.Point{{20, 12}, {60, 12}, {20, 36}, {60, 36}} {
+				want := [][3]float64{{200, 30, 40}, {20, 180, 60}, {10, 50, 220}, {120, 120, 120}}[i]
+				if bgr {
+					want[0], want[2] = want[2], want[0]
+				}
+				for plane, mean := range []float64{10, 20, 30} {
+					got := float64(dst[plane*80*64+at.Y*80+at.X])*float64(int(2)<<plane) + mean
+					if math.Abs(got-want[plane]) > 2 {
+						t.Errorf("%s, bgr %v, area %d: plane %d is %.1f, want %.0f", name, bgr, i, plane, got, want[plane])
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestCanvasIsBlackBesideThePicture(t *testing.T) {
+	c := canvas{width: 64, height: 64, norm: newNorm(false, [3]float64{}, [3]float64{1, 1, 1})}
+	dst := make([]float32, 3*64*64)
+	for i := range dst {
+		dst[i] = 99
+	}
+	white := image.NewGray(image.Rect(0, 0, 200, 200))
+	for i := range white.Pix {
+		white.Pix[i] = 255
+	}
+	// A smaller picture must not be seen beside a larger one's remains.
+	for _, size := range []image.Point{{200, 200}, {200, 100}, {50, 200}, {10, 10}, {1, 1}, {1, 200}, {200, 1}} {
+		p := newPixels(white.SubImage(image.Rectangle{Max: size}))
+		drawn := c.draw(dst, &p)
+		for i, v := range dst {
+			x, y := i%64, i/64%64
+			want := float32(0)
+			if x < drawn.X && y < drawn.Y {
+				want = 255
+			}
+			if math.Abs(float64(v-want)) > 0.01 {
+				t.Fatalf("%v drawn as %v: value at %d,%d is %v, want %v", size, drawn, x, y, v, want)
+			}
+		}
+	}
+}
+
+func TestCanvasNeverEnlargesNorOverflows(t *testing.T) {
+	c := canvas{width: 320, height: 240}
+	for in, want := range map[image.Point]image.Point{
+		{640, 480}: {320, 240}, {100, 50}: {100, 50}, {1, 1}: {1, 1}, {10000, 1}: {320, 1}, {1, 10000}: {1, 240},
+		{1000, 1000}: {240, 240}, {641, 480}: {320, 240}, {640, 481}: {319, 240},
+	} {
+		if got := c.fit(in.X, in.Y); got != want {
+			t.Errorf("%v: %v, want %v", in, got, want)
+		}
+	}
+}
+
+// A shade that grows evenly tells where a sample was taken from.
+func TestSampleIsTakenWhereItShould(t *testing.T) {
+	img := image.NewGray(image.Rect(0, 0, 100, 100))
+	for y := range 100 {
+		for x := range 100 {
+			img.SetGray(x, y, color.Gray{Y: uint8(x + y)})
+		}
+	}
+	p := newPixels(img)
+	for _, k := range []int{1, 2, 4} {
+		for _, at := range []point{{50.5, 50.5}, {20.25, 70.75}, {33, 44}} {
+			got := p.sample(at.x, at.y, 1.5, k, 1)
+			near(t, "sample", float64(got[0]), at.x+at.y-1)
+		}
+	}
+	if got := p.sample(-1, 50, 1, 1, 1); got[0] != 0 {
+		t.Errorf("outside of the picture is %v, want black", got)
+	}
+	if got := p.sample(99.9, 99.9, 1, 1, 1); got[0] != 198 {
+		t.Errorf("at the edge is %v, want that of the last pixel", got)
+	}
+}
