@@ -55,7 +55,7 @@ func openMatcher(b *testing.B) (m *matcher.Matcher, card []byte, frame capture.F
 	b.Helper()
 	set, err := models.Find("dlib")
 	check(b, err)
-	engine, err := dlib.Open(dlib.Options{Dir: os.Getenv("FACEGATE_MODELS"), Model: set.ModelID("dlib"), Threads: 1})
+	engine, err := dlib.Open(dlib.Options{Dir: os.Getenv("FACEGATE_MODELS"), Model: set.ModelID(), Threads: 1})
 	check(b, err)
 	m = matcher.New(engine, matcher.Options{
 		Limits:   quality.Limits{MaxLuma: 255, MaxClipped: 1},

@@ -5,6 +5,7 @@ package board
 import (
 	"image"
 	"image/color"
+	"math"
 	"os"
 
 	"golang.org/x/image/draw"
@@ -22,6 +23,26 @@ func SaveFilm(path string, frames []image.Image) error {
 		film = appendYUYV(film, fit(f))
 	}
 	return os.WriteFile(path, film, 0o644)
+}
+
+// lit changes the light that fell on a film, by a factor.
+func lit(film []image.Image, factor float64) []image.Image {
+	var levels [256]uint8
+	for v := range levels {
+		levels[v] = uint8(min(255, float64(v)*math.Pow(factor, 1/2.2))) // a camera's gamma
+	}
+	out := make([]image.Image, len(film))
+	for i, frame := range film {
+		to := image.NewRGBA(frame.Bounds())
+		draw.Draw(to, to.Rect, frame, to.Rect.Min, draw.Src)
+		for p := range to.Pix {
+			if p%4 != 3 { // not the opacity
+				to.Pix[p] = levels[to.Pix[p]]
+			}
+		}
+		out[i] = to
+	}
+	return out
 }
 
 // fit scales a frame to the height and cuts off what is too wide.

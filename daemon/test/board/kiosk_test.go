@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,9 +27,17 @@ const (
 type kiosk struct {
 	t     *testing.T
 	board *Board
+	share string // folder of the host that is /mnt on the board
 	watch *Watcher
 	site  *mqtttest.Consumer
+	ear   *ear
 	seq   uint64 // of the last event that was waited for
+}
+
+// A setup is what a kiosk has that others have not.
+type setup struct {
+	broker  []string // lines of the broker's configuration
+	devices []string // arguments for QEMU
 }
 
 func must(t *testing.T, err error) {
@@ -50,17 +59,23 @@ func env(t *testing.T, name string) string {
 // newKiosk boots a board and installs the release on it, not yet started.
 func newKiosk(t *testing.T) *kiosk {
 	t.Helper()
-	k, share := &kiosk{t: t}, t.TempDir()
-	broker := mqtttest.StartMosquitto(t, "allow_anonymous true")
+	return newKioskWith(t, setup{})
+}
+
+func newKioskWith(t *testing.T, s setup) *kiosk {
+	t.Helper()
+	k := &kiosk{t: t, share: t.TempDir()}
+	broker := mqtttest.StartMosquitto(t, append(s.broker, "allow_anonymous true")...)
 	k.site = mqtttest.Consume(t, broker.Address, place, mqtttest.Login{ID: "site"})
+	k.ear = listen(t, broker.Address)
 	_, port, err := net.SplitHostPort(broker.Address)
 	must(t, err)
 	must(t, Share{
 		Release: env(t, "FACEGATE_RELEASE"), Models: env(t, "FACEGATE_MODELS"), Pictures: env(t, "FACEGATE_PICTURES"),
 		Script: "install.sh", Broker: "tcp://" + net.JoinHostPort(HostAddress, port),
-	}.Lay(share))
+	}.Lay(k.share))
 	began := time.Now()
-	k.board, err = Boot(t.Context(), Config{Dir: env(t, "FACEGATE_BOARD"), Share: share, Console: io.Discard})
+	k.board, err = Boot(t.Context(), Config{Dir: env(t, "FACEGATE_BOARD"), Share: k.share, Console: io.Discard, Devices: s.devices})
 	must(t, err)
 	t.Cleanup(func() { must(t, k.board.Close()) })
 	t.Logf("booted in %v", time.Since(began).Round(time.Second))
@@ -128,4 +143,37 @@ func (k *kiosk) kept(since time.Time, mask byte) {
 			return
 		}
 	}
+}
+
+// count is how often a test repeats what can be repeated.
+func count(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("COUNT")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	must(t, err)
+	return n
+}
+
+// steps runs one step after the other. What follows a failure starts from where
+// it should not, and is left out.
+func (k *kiosk) steps(t *testing.T, all []step) {
+	for _, s := range all {
+		ok := t.Run(s.name, func(t *testing.T) {
+			began := time.Now()
+			k.t = t
+			s.run(k)
+			t.Logf("took %v; at most %v between two looks at the lines", time.Since(began).Round(time.Second), k.watch.Longest().Round(time.Millisecond))
+		})
+		if !ok {
+			break
+		}
+	}
+}
+
+type step struct {
+	name string
+	run  func(*kiosk)
 }

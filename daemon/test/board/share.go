@@ -81,8 +81,8 @@ mqtt: {broker: "%s"}
 `, Width/2, Height/2, door, pulse, ready, busy, granted, denied, attention, fault, s.Broker)
 }
 
-// draw makes the films same, other and nobody, and the ID photos id.jpg and
-// blank.jpg.
+// draw makes the films same, other, nobody, black, and dark and bright, which
+// show the same person in bad light, and the ID photos id.jpg and blank.jpg.
 func (s Share) draw(dir string) error {
 	const frames = 12
 	same, err := scene.FirstLive().Film(s.Pictures, frames)
@@ -103,6 +103,9 @@ func (s Share) draw(dir string) error {
 		SaveFilm(filepath.Join(films, "same"), same),
 		SaveFilm(filepath.Join(films, "other"), other),
 		SaveFilm(filepath.Join(films, "nobody"), scene.Film(nil, image.Rectangle{}, frames)),
+		SaveFilm(filepath.Join(films, "black"), lit(same, 0)),
+		SaveFilm(filepath.Join(films, "dark"), lit(same, 1./16)),
+		SaveFilm(filepath.Join(films, "bright"), lit(same, 12)),
 		saveID(filepath.Join(dir, "id.jpg"), card),
 		saveID(filepath.Join(dir, "blank.jpg"), scene.Card(nil, image.Rectangle{})),
 	)
