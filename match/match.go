@@ -30,6 +30,17 @@ type Face struct {
 	Template Template        // nil unless asked for
 }
 
+// Overlap returns the share that two boxes have in common of what they cover, 0
+// to 1.
+func Overlap(a, b image.Rectangle) float64 {
+	area := func(r image.Rectangle) float64 { return float64(r.Dx()) * float64(r.Dy()) }
+	both := area(a.Intersect(b))
+	if both == 0 {
+		return 0
+	}
+	return both / (area(a) + area(b) - both)
+}
+
 // Want says what an Engine shall compute.
 type Want int
 

@@ -143,13 +143,3 @@ func largest(all []sighting) []sighting {
 	})
 	return all
 }
-
-// overlap returns the share that two boxes have in common of what they cover.
-func overlap(a, b image.Rectangle) float64 {
-	area := func(r image.Rectangle) float64 { return float64(r.Dx()) * float64(r.Dy()) }
-	both := area(a.Intersect(b))
-	if both == 0 {
-		return 0
-	}
-	return both / (area(a) + area(b) - both)
-}

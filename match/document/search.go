@@ -261,7 +261,7 @@ func (f *finder) look(ctx context.Context, s sighting, wanted int) (sighting, bo
 	const again = 0.3
 	best := sighting{}
 	for _, n := range near {
-		if overlap(n.face.Box, s.face.Box) > max(again, overlap(best.face.Box, s.face.Box)) {
+		if match.Overlap(n.face.Box, s.face.Box) > max(again, match.Overlap(best.face.Box, s.face.Box)) {
 			best = n
 		}
 	}
@@ -308,7 +308,7 @@ func distinct(all []sighting) []sighting {
 next:
 	for _, s := range all {
 		for _, k := range kept {
-			if overlap(s.face.Box, k.face.Box) > twice {
+			if match.Overlap(s.face.Box, k.face.Box) > twice {
 				continue next
 			}
 		}

@@ -1,7 +1,6 @@
 package pad
 
 import (
-	"image"
 	"math"
 	"time"
 
@@ -151,7 +150,7 @@ func (t *Turn) follows(o Observation) bool {
 		return true
 	}
 	passed := o.Time.Sub(t.last.Time)
-	return passed > 0 && passed <= gap && common(t.last.Face.Box, o.Face.Box) >= overlap && t.alike(t.last.Face.Template, o.Face.Template)
+	return passed > 0 && passed <= gap && match.Overlap(t.last.Face.Box, o.Face.Box) >= overlap && t.alike(t.last.Face.Template, o.Face.Template)
 }
 
 // alike reports whether two templates may be of the same person. It is false
@@ -229,14 +228,4 @@ func average(all []motion) (mean motion) {
 		mean.narrowed += m.narrowed / n
 	}
 	return mean
-}
-
-// common returns the share that two boxes have in common of what they cover.
-func common(a, b image.Rectangle) float64 {
-	area := func(r image.Rectangle) float64 { return float64(r.Dx()) * float64(r.Dy()) }
-	both := area(a.Intersect(b))
-	if both == 0 {
-		return 0
-	}
-	return both / (area(a) + area(b) - both)
 }
