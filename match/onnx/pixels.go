@@ -79,60 +79,19 @@ func (p *plane) at(x, y float64) float32 {
 	return upper + fy*(lower-upper)
 }
 
-// A span is the values of a plane that one value of a smaller or larger one
-// covers in one direction, and the weights of the first, the last, and each
-// between, which add to 1.
-type span struct {
-	first, last       int
-	head, inner, tail float32
-}
-
-func (s span) weight(i int) float32 {
-	switch i {
-	case s.first:
-		return s.head
-	case s.last:
-		return s.tail
-	}
-	return s.inner
-}
-
-// cover divides from values among to, into spans, whose memory it uses again.
-// In units of 1/to of a source value, value x covers [x*from, (x+1)*from).
-func cover(spans []span, to, from int) []span {
-	if len(spans) == to && to > 0 && spans[to-1].last == from-1 && spans[0] == covered(0, to, from) {
-		return spans // as for the picture before
-	}
-	spans = spans[:0]
-	for x := range to {
-		spans = append(spans, covered(x, to, from))
-	}
-	return spans
-}
-
-func covered(x, to, from int) span {
-	begin, end := x*from, (x+1)*from
-	s := span{first: begin / to, last: (end - 1) / to, inner: float32(to) / float32(from)}
-	s.head = float32(min((s.first+1)*to, end)-begin) / float32(from)
-	if s.last > s.first {
-		s.tail = float32(end-s.last*to) / float32(from)
-	}
-	return s
-}
-
 // add adds weight times a row of p, scaled by spans, to line.
-func (p *plane) add(line []float32, row int, spans []span, weight float32) {
+func (p *plane) add(line []float32, row int, spans []picture.Span, weight float32) {
 	pix, step := p.pix[row*p.stride:], p.step
 	line = line[:len(spans)]
 	for x := range spans {
 		s := &spans[x]
-		v := s.head * float32(pix[s.first*step])
-		if s.last > s.first {
+		v := s.Head * float32(pix[s.First*step])
+		if s.Last > s.First {
 			var inner int
-			for i := s.first + 1; i < s.last; i++ {
+			for i := s.First + 1; i < s.Last; i++ {
 				inner += int(pix[i*step])
 			}
-			v += s.inner*float32(inner) + s.tail*float32(pix[s.last*step])
+			v += s.Inner*float32(inner) + s.Tail*float32(pix[s.Last*step])
 		}
 		line[x] += weight * v
 	}
@@ -184,8 +143,8 @@ type canvas struct {
 	width, height int
 	norm          norm
 
-	used  image.Point // what the picture before took
-	spans [4][]span   // columns and rows of full planes, and of chroma
+	used  image.Point       // what the picture before took
+	spans [4][]picture.Span // columns and rows of full planes, and of chroma
 	lines [3][]float32
 }
 
@@ -213,8 +172,8 @@ func (c *canvas) draw(dst []float32, p *pixels) image.Point {
 		if i > 0 && p.ycc {
 			table = 2
 		}
-		c.spans[table] = cover(c.spans[table], size.X, p.planes[i].width)
-		c.spans[table+1] = cover(c.spans[table+1], size.Y, p.planes[i].height)
+		c.spans[table] = picture.Cover(c.spans[table], size.X, p.planes[i].width)
+		c.spans[table+1] = picture.Cover(c.spans[table+1], size.Y, p.planes[i].height)
 		if cap(c.lines[i]) < size.X {
 			c.lines[i] = make([]float32, c.width)
 		}
@@ -234,12 +193,12 @@ func (c *canvas) draw(dst []float32, p *pixels) image.Point {
 }
 
 // row computes row y of one channel.
-func (c *canvas) row(i int, p *plane, columns, rows []span, y int) {
+func (c *canvas) row(i int, p *plane, columns, rows []picture.Span, y int) {
 	s := rows[y]
 	line := c.lines[i]
 	clear(line)
-	for r := s.first; r <= s.last; r++ {
-		p.add(line, r, columns, s.weight(r))
+	for r := s.First; r <= s.Last; r++ {
+		p.add(line, r, columns, s.Weight(r))
 	}
 }
 

@@ -8,37 +8,6 @@ import (
 	"testing"
 )
 
-func TestSpansCoverEverythingOnce(t *testing.T) {
-	for _, c := range []struct{ to, from int }{{1, 1}, {1, 10000}, {640, 640}, {320, 640}, {640, 1000}, {3, 7}, {640, 320}, {7, 3}, {5, 1}} {
-		spans := cover(nil, c.to, c.from)
-		weights := make([]float64, c.from)
-		for _, s := range spans {
-			var sum float64
-			for i := s.first; i <= s.last; i++ {
-				sum += float64(s.weight(i))
-				weights[i] += float64(s.weight(i))
-			}
-			near(t, "sum of a span's weights", sum, 1)
-		}
-		for _, w := range weights {
-			near(t, "weight of a value", w*float64(c.from)/float64(c.to), 1)
-		}
-	}
-}
-
-// The memory of spans is used again, whatever they were for before.
-func TestSpansFollowTheSizeOfThePicture(t *testing.T) {
-	var spans []span
-	for _, c := range []struct{ to, from int }{{320, 640}, {320, 641}, {320, 640}, {640, 640}, {320, 320}, {3, 9}, {3, 8}, {3, 7}} {
-		spans = cover(spans, c.to, c.from)
-		for x, s := range spans {
-			if want := covered(x, c.to, c.from); s != want {
-				t.Fatalf("%d of %d: span %d is %v, want %v", c.to, c.from, x, s, want)
-			}
-		}
-	}
-}
-
 // pictures returns the same picture, of four areas of one colour, in every
 // form that the engine meets.
 func pictures(t *testing.T, w, h int) map[string]image.Image {

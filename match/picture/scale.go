@@ -44,17 +44,17 @@ func Scale(img image.Image, maxSide int) (image.Image, float64) {
 // pixel of dst is the mean of the area of src that it covers, with pixels at
 // the edges counted by their share.
 func shrink(dst, src plane, n int) {
-	spans := coverage(dst.width, src.width)
+	spans := Cover(nil, dst.width, src.width)
 	line := make([]float32, dst.width*n) // a row of src, shrunk in width
 	sums := make([]float32, dst.width*n) // a row of dst, growing in height
-	rows := coverage(dst.height, src.height)
+	rows := Cover(nil, dst.height, src.height)
 	for y, rowSpan := range rows {
 		clear(sums)
-		for i := rowSpan.first; i <= rowSpan.last; i++ {
+		for i := rowSpan.First; i <= rowSpan.Last; i++ {
 			// A row on the edge of two is shrunk twice: simpler, and
 			// cheap because it happens once for each row of dst.
 			shrinkRow(line, src.pix[i*src.stride:], spans, n)
-			weight := rowSpan.weight(i)
+			weight := rowSpan.Weight(i)
 			for k, v := range line {
 				sums[k] += v * weight
 			}
@@ -67,53 +67,18 @@ func shrink(dst, src plane, n int) {
 }
 
 // shrinkRow averages the pixels of row over each span.
-func shrinkRow(line []float32, row []byte, spans []span, n int) {
+func shrinkRow(line []float32, row []byte, spans []Span, n int) {
 	for x, s := range spans {
 		for c := range n {
 			var inner uint32
-			for i := s.first + 1; i < s.last; i++ {
+			for i := s.First + 1; i < s.Last; i++ {
 				inner += uint32(row[i*n+c])
 			}
-			mean := float32(row[s.first*n+c])*s.head + float32(inner)*s.inner
-			if s.last > s.first {
-				mean += float32(row[s.last*n+c]) * s.tail
+			mean := float32(row[s.First*n+c])*s.Head + float32(inner)*s.Inner
+			if s.Last > s.First {
+				mean += float32(row[s.Last*n+c]) * s.Tail
 			}
 			line[x*n+c] = mean
 		}
 	}
-}
-
-// A span is the pixels that one pixel of the result covers in one direction,
-// and the share of the first, the last, and each between. Shares add to 1.
-type span struct {
-	first, last       int
-	head, inner, tail float32
-}
-
-func (s span) weight(i int) float32 {
-	switch i {
-	case s.first:
-		return s.head
-	case s.last:
-		return s.tail
-	}
-	return s.inner
-}
-
-// coverage divides from pixels among to pixels, to <= from. In units of 1/to
-// of a source pixel, pixel x covers [x*from, (x+1)*from).
-func coverage(to, from int) []span {
-	spans := make([]span, to)
-	for x := range spans {
-		begin, end := int64(x)*int64(from), int64(x+1)*int64(from)
-		s := &spans[x]
-		s.first = int(begin / int64(to))
-		s.last = int((end - 1) / int64(to))
-		s.inner = float32(to) / float32(from)
-		s.head = float32(min(int64(s.first+1)*int64(to), end)-begin) / float32(from)
-		if s.last > s.first {
-			s.tail = float32(end-int64(s.last)*int64(to)) / float32(from)
-		}
-	}
-	return spans
 }
