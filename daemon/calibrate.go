@@ -22,14 +22,15 @@ import (
 // the same file.
 func resampling() calibration.Resampling { return calibration.Resampling{Replicates: 1000, Seed: 1} }
 
-// engineFlags choose the engine of a command that needs no other configuration.
+// engineFlags choose the engine of a command that runs beside the daemon.
 type engineFlags struct{ path, set, dir *string }
 
-func newEngineFlags(f *flags) engineFlags {
+// newEngineFlags adds the flags to f; what tells what the configuration is for.
+func newEngineFlags(f *flags, what string) engineFlags {
 	return engineFlags{
-		path: f.String("config", "", "`FILE` that names engine and models; else the defaults"),
+		path: f.String("config", "", "`FILE` "+what+"; else the defaults"),
 		set:  f.String("set", "", "`SET` of models, with the engine that runs it, over those of the configuration"),
-		dir:  f.String("models", "", "`DIR` of the model files, over models.dir of the configuration"),
+		dir:  f.String("models", "", "`DIR` of the model files, over that of the configuration"),
 	}
 }
 
@@ -46,15 +47,16 @@ func (e engineFlags) config() (config.Config, error) {
 	if *e.set != "" {
 		use(&cfg, *e.set)
 	}
-	cfg.Match.Threads = 1 // there is an engine for each processor
 	if err := checkModels(cfg); err != nil {
 		return cfg, fail(exitConfig, err)
 	}
 	return cfg, nil
 }
 
-// opener returns how another engine of the configuration is opened.
+// opener returns how another engine of the configuration is opened, one for each
+// processor.
 func opener(cfg config.Config) func() (match.Engine, error) {
+	cfg.Match.Threads = 1
 	return func() (match.Engine, error) { return openEngine(cfg) }
 }
 
@@ -62,7 +64,7 @@ func opener(cfg config.Config) func() (match.Engine, error) {
 // error rates of its distances as a calibration.
 func runCalibrate(ctx context.Context, args []string, out io.Writer) error {
 	f := newFlags("calibrate", "[--config FILE] [--models DIR] [--set SET] [--source TEXT] [--out FILE] --pictures DIR")
-	flags := newEngineFlags(f)
+	flags := newEngineFlags(f, "that names engine and models")
 	dir := f.String("pictures", "", "`DIR` with one folder of pictures per person")
 	source := f.String("source", "", "`TEXT` that says which pictures these are; else the folder's name")
 	path := f.String("out", "", "`FILE` to write; else the calibration is printed")

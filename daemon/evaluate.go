@@ -32,7 +32,7 @@ const lookalikes = 0.01
 // on.
 func runEvaluate(ctx context.Context, args []string, out io.Writer) error {
 	f := newFlags("evaluate", "[--config FILE] [--models DIR] [--set SET] [--calibration FILE] [--simulate-id] [--lookalikes-by SET] [--svg FILE] --pictures DIR")
-	engine := newEngineFlags(f)
+	engine := newEngineFlags(f, "that names engine and models")
 	dir := f.String("pictures", "", "`DIR` with one folder of pictures per person, and perhaps groups.csv with lines of FOLDER,GROUP")
 	path := f.String("calibration", "", "`FILE` that thresholds come from, of other people; else they come from half of the people, and the rates from the others")
 	simulate := f.Bool("simulate-id", false, "also compare with pictures that were made worse, as a simulation of ID photos")

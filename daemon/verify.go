@@ -68,32 +68,18 @@ func (u *unusable) Error() string { return fmt.Sprintf("%s: %s: %s", u.file, u.r
 func runVerify(ctx context.Context, args []string, out io.Writer) error {
 	f := newFlags("verify", "[--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg ...")
 	asJSON := f.Bool("json", false, "print one JSON object")
-	path := f.String("config", "", "`FILE` with thresholds, gates and the models' folder; else the defaults")
-	dir := f.String("models", "", "`DIR` of the model files, over that of the configuration")
-	set := f.String("set", "", "`SET` of models, with the engine that runs it, over those of the configuration")
+	flags := newEngineFlags(f, "with thresholds, gates and the models' folder")
 	if err := f.parse(args); err != nil {
 		return err
 	}
 	if f.NArg() < 2 {
 		return usageError("verify: give the ID picture and at least one live picture")
 	}
-	cfg := config.Default()
-	if *path != "" {
-		var err error
-		if cfg, err = config.Load(*path); err != nil {
-			return fail(exitConfig, err)
-		}
-	}
-	if *dir != "" {
-		cfg.Models.Dir = *dir
-	}
-	if *set != "" {
-		use(&cfg, *set)
+	cfg, err := flags.config()
+	if err != nil {
+		return err
 	}
 	cfg.Match.Hang = patience
-	if err := checkModels(cfg); err != nil {
-		return fail(exitConfig, err)
-	}
 	if err := derive(&cfg); err != nil {
 		return fail(exitConfig, err)
 	}
