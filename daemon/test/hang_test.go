@@ -88,62 +88,53 @@ func over(t *testing.T, ends <-chan ending) ending {
 	}
 }
 
-// A thread is one of another process that was stopped while it computed in C.
-type thread struct {
-	pid, tid int
-	orders   chan syscall.Signal // 0: stay stopped
-}
-
-// stopInC stops the thread of the daemon that computes, and no other: the
-// engine does not return. An attempt must be under way.
-func stopInC(t *testing.T, pid int) *thread {
+// abortInC has the thread of the daemon that computes in C end as if it had called
+// abort, and returns when. An attempt must be under way.
+func abortInC(t *testing.T, pid int) (at time.Time) {
 	t.Helper()
 	from, to := goText(t, pid)
-	th := &thread{pid: pid, orders: make(chan syscall.Signal)}
-	stopped := make(chan error, 1)
+	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // to the kernel, who traces is a thread; never unlocked, so that it ends with this function
-		stopped <- th.stop(from, to)
-		if s := <-th.orders; s != 0 {
-			_, _, _ = syscall.Syscall(syscall.SYS_TGKILL, uintptr(pid), uintptr(th.tid), uintptr(s))
-			_ = syscall.PtraceDetach(th.tid)
+		tid, err := stopInC(pid, from, to)
+		if err == nil {
+			at = time.Now()
+			_, _, _ = syscall.Syscall(syscall.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(syscall.SIGABRT))
+			_ = syscall.PtraceDetach(tid)
 		}
+		done <- err
 	}()
-	must(t, <-stopped)
-	t.Cleanup(func() { close(th.orders) })
-	return th
+	must(t, <-done)
+	return at
 }
 
-// stop seizes the busiest thread until it catches one outside of Go's code.
-func (th *thread) stop(from, to uint64) error {
+// stopInC seizes the busiest thread until it catches one outside of Go's code,
+// which it leaves stopped.
+func stopInC(pid int, from, to uint64) (tid int, err error) {
 	for over := time.Now().Add(patient); time.Now().Before(over); {
-		tid, err := busiest(th.pid)
+		tid, err := busiest(pid)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if tid == 0 || ptrace(ptraceSeize, tid, 0, 0) != nil {
 			continue
 		}
 		if err := ptrace(ptraceInterrupt, tid, 0, 0); err != nil {
-			return err
+			return 0, err
 		}
 		var status syscall.WaitStatus
 		if _, err := syscall.Wait4(tid, &status, syscall.WALL, nil); err != nil {
-			return err
+			return 0, err
 		}
-		if at, computing := counter(th.pid, tid); computing && (at < from || at >= to) {
-			th.tid = tid
-			return nil
+		if at, computing := counter(pid, tid); computing && (at < from || at >= to) {
+			return tid, nil
 		}
 		if err := syscall.PtraceDetach(tid); err != nil && err != syscall.ESRCH { // which has ended
-			return err
+			return 0, err
 		}
 	}
-	return errors.New("no thread computes in C")
+	return 0, errors.New("no thread computes in C")
 }
-
-// abort makes the thread end as if its C code had called abort.
-func (th *thread) abort() { th.orders <- syscall.SIGABRT }
 
 // busiest returns the thread that has used most of the processor in a moment,
 // 0 if none runs.
@@ -264,9 +255,7 @@ func TestAbortingMatcher(t *testing.T) {
 	if !s.rise("lamp-busy", patient) {
 		t.Fatal("no attempt began")
 	}
-	th := stopInC(t, d.cmd.Process.Pid)
-	aborted := time.Now()
-	th.abort()
+	aborted := abortInC(t, d.cmd.Process.Pid)
 	e := over(t, ends)
 	t.Logf("matcher aborted: ended after %v, outputs safe after %v", e.gone.Sub(aborted).Round(time.Millisecond), e.safe.Sub(aborted).Round(time.Millisecond))
 	if e.ended || d.cmd.ProcessState.ExitCode() != 2 || !strings.Contains(d.log.String(), "SIGABRT: abort") {
