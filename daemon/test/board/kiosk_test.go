@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -146,15 +145,9 @@ func (k *kiosk) kept(since time.Time, mask byte) {
 }
 
 // count is how often a test repeats what can be repeated.
-func count(t *testing.T) int {
+func count(t *testing.T) uint64 {
 	t.Helper()
-	text := os.Getenv("COUNT")
-	if text == "" {
-		return 1
-	}
-	n, err := strconv.Atoi(text)
-	must(t, err)
-	return n
+	return number(t, "COUNT", 1)
 }
 
 // steps runs one step after the other. What follows a failure starts from where
