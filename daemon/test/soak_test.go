@@ -4,10 +4,8 @@ package test
 
 import (
 	"bufio"
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,25 +14,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/facegate/facegate/daemon/internal/event"
-	"github.com/facegate/facegate/daemon/internal/event/eventtest"
 	"github.com/facegate/facegate/daemon/internal/mqtt"
 	"github.com/facegate/facegate/daemon/internal/mqtt/mqtttest"
 	"github.com/facegate/facegate/daemon/internal/scene"
 )
 
-const (
-	calm   = 2 * time.Minute // for everything to work again after a fault; the client waits up to one between tries
-	growth = 1.02            // of a mean, from the second quarter to the last
-	every  = time.Second     // a sample
-)
+// calm is the time for everything to work again after a fault; the client waits
+// up to a minute between tries.
+const calm = 2 * time.Minute
 
 // A soak is a kiosk that works for long, and all that is done to it.
 type soak struct {
@@ -442,100 +435,6 @@ func (s *soak) damage() {
 	must(s.t, os.WriteFile(s.path("damaged.mjpeg"), all, 0o600))
 }
 
-// A consumer takes events as docs/events.md tells it to.
-type consumer struct {
-	// mu guards the following
-	mu    sync.Mutex
-	seen  map[uint64]bool
-	last  uint64   // the newest
-	late  []uint64 // came for the first time, marked historical, after newer ones
-	again int
-	fault error
-}
-
-// consume consumes in a goroutine until the end of the test.
-func consume(t *testing.T, address string) *consumer {
-	c := &consumer{seen: map[uint64]bool{}}
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	ready := make(chan struct{})
-	begun := sync.OnceFunc(func() { close(ready) })
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			if err := c.connection(ctx, address, begun); err != nil {
-				time.Sleep(100 * time.Millisecond) // the broker is away
-			}
-		}
-	})
-	t.Cleanup(func() { stop(); wg.Wait() })
-	await(t, "the consumer", ready)
-	return c
-}
-
-// connection consumes until the connection is lost.
-func (c *consumer) connection(ctx context.Context, address string, begun func()) error {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	p, err := mqtttest.NewPeer(conn, mqtttest.Login{ID: "consumer", Lasting: true})
-	if err != nil {
-		return err
-	}
-	if err := p.Subscribe(root+"event/#", 1); err != nil {
-		return err
-	}
-	begun()
-	for {
-		m, err := p.Next()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			continue // nothing has happened for a while
-		}
-		if err != nil {
-			return err
-		}
-		c.take(m.Payload)
-	}
-}
-
-func (c *consumer) take(payload []byte) {
-	var e event.Event
-	err := errors.Join(eventtest.Err("event", payload), json.Unmarshal(payload, &e))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case err != nil:
-		c.fault = errors.Join(c.fault, err)
-	case c.seen[e.Seq]:
-		c.again++
-	case e.Seq < c.last && !e.Historical:
-		c.fault = errors.Join(c.fault, fmt.Errorf("event %d came after %d", e.Seq, c.last))
-	case e.Seq < c.last:
-		c.late = append(c.late, e.Seq)
-	}
-	c.seen[e.Seq] = true
-	c.last = max(c.last, e.Seq)
-}
-
-// missing returns the first range that has not come, up to last.
-func (c *consumer) missing(last int) (from, to int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for seq := 1; seq <= last; seq++ {
-		if !c.seen[uint64(seq)] {
-			if from == 0 {
-				from = seq
-			}
-			to = seq
-		} else if from > 0 {
-			break
-		}
-	}
-	return from, to
-}
-
 // complete checks that the consumer has every event in order, and that only
 // what a killed broker has forgotten had to be asked for.
 func (s *soak) complete(c *consumer, last int) {
@@ -591,135 +490,4 @@ func (s *soak) tried(events []event.Event) {
 			s.t.Errorf("never happened: %s", what)
 		}
 	}
-}
-
-// A sample is what the daemon needs at a moment.
-type sample struct {
-	at   time.Time
-	rest bool // when nothing was going on
-	of   [len(quantities)]float64
-}
-
-// quantities are what is sampled.
-var quantities = [...]string{"resident MiB", "descriptors", "goroutines"}
-
-// A sampler looks at a daemon again and again.
-type sampler struct {
-	t    *testing.T
-	pid  int
-	c    *http.Client
-	stop context.CancelFunc
-	wg   sync.WaitGroup
-
-	// mu guards the following
-	mu     sync.Mutex
-	all    []sample
-	missed int // because a busy daemon did not answer a scrape
-}
-
-func (s *soak) sample(pid int) *sampler {
-	ctx, stop := context.WithCancel(context.Background())
-	w := &sampler{t: s.t, pid: pid, c: s.client(), stop: stop}
-	w.wg.Go(func() {
-		for tick := time.NewTicker(every); ; {
-			select {
-			case <-tick.C:
-				w.look(false)
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	s.t.Cleanup(func() { w.end() })
-	return w
-}
-
-// end returns all samples.
-func (w *sampler) end() []sample {
-	w.stop()
-	w.wg.Wait()
-	w.c.CloseIdleConnections()
-	return w.all
-}
-
-// look takes a sample.
-func (w *sampler) look(rest bool) {
-	x := sample{at: time.Now(), rest: rest}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", w.pid))
-	if err == nil {
-		var pages float64
-		pages, err = strconv.ParseFloat(strings.Fields(string(text))[1], 64)
-		x.of[0] = pages * float64(os.Getpagesize()) / (1 << 20)
-	}
-	open, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.pid))
-	x.of[1] = float64(len(open))
-	x.of[2], err = w.goroutines(errors.Join(err, err2))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		w.missed++
-		return
-	}
-	w.all = append(w.all, x)
-}
-
-// goroutines asks the daemon how many it has, unless there is a fault already.
-func (w *sampler) goroutines(fault error) (float64, error) {
-	if fault != nil {
-		return 0, fault
-	}
-	resp, err := w.c.Get("http://facegate/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(text), "\ngo_goroutines ")
-	number, _, _ := strings.Cut(after, "\n")
-	return strconv.ParseFloat(number, 64)
-}
-
-// rest takes samples while nothing goes on.
-func (w *sampler) rest(c *http.Client) {
-	c.CloseIdleConnections()
-	for range 3 {
-		time.Sleep(200 * time.Millisecond) // connections end meanwhile
-		w.look(true)
-	}
-}
-
-// judge compares the quarters of the time.
-func (s *soak) judge(all []sample, began, ended time.Time) {
-	s.t.Helper()
-	quarter := ended.Sub(began) / 4
-	table := fmt.Sprintf("%-30s %8s %8s %8s %8s\n", "", "1st", "2nd", "3rd", "4th")
-	for i, name := range quantities {
-		for _, rest := range []bool{false, true} {
-			var mean, most [4]float64
-			for q := range 4 {
-				n := 0.0
-				for _, x := range all {
-					if x.rest == rest && !x.at.Before(began.Add(time.Duration(q)*quarter)) && x.at.Before(began.Add(time.Duration(q+1)*quarter)) {
-						n++
-						mean[q] += x.of[i]
-						most[q] = max(most[q], x.of[i])
-					}
-				}
-				mean[q] /= n
-			}
-			when := "at work"
-			if rest {
-				when = "at rest"
-			}
-			table += fmt.Sprintf("%-30s %8.1f %8.1f %8.1f %8.1f\n", name+" "+when+", mean", mean[0], mean[1], mean[2], mean[3])
-			table += fmt.Sprintf("%-30s %8.0f %8.0f %8.0f %8.0f\n", "most", most[0], most[1], most[2], most[3])
-			if !(mean[3] <= mean[1]*growth) {
-				s.t.Errorf("%s %s grew from %.1f to %.1f, more than %.2f times", name, when, mean[1], mean[3], growth)
-			}
-		}
-	}
-	s.t.Logf("%d samples\n%s", len(all), table)
 }
