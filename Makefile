@@ -114,7 +114,7 @@ unit: setup-test # as on a machine without a C library, and with an int of 32 bi
 	CGO_ENABLED=0 GOARCH=386 go test ./capture/... ./hal/... ./match/...
 
 race: models-onnx broken setup-test $(MOTO)
-	go test -race -timeout 30m -tags "dlib integration" $$(go list ./... | grep -v -e /build/ -e /match/pad)
+	go test -race -timeout 30m -tags "dlib integration" $$(go list ./... | grep -v /match/pad)
 	go test -race ./match/pad
 	go test -timeout 30m -tags "dlib integration" ./match/pad # draws a thousand pictures, which the race detector makes ten times slower
 

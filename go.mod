@@ -64,3 +64,8 @@ require (
 )
 
 tool honnef.co/go/tools/cmd/staticcheck
+
+ignore (
+	./build
+	./dist
+)
