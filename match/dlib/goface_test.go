@@ -3,39 +3,25 @@
 package dlib
 
 import (
-	"errors"
 	"image"
-	"image/color"
 	"image/draw"
-	"image/jpeg"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/models"
-	"github.com/facegate/facegate/match/picture"
 )
-
-// env returns a folder that make prepares.
-func env(tb testing.TB, name string) string {
-	tb.Helper()
-	dir := os.Getenv(name)
-	if dir == "" {
-		tb.Fatalf("%s: not set (make test sets it)", name)
-	}
-	return dir
-}
 
 // engine opens dlib on the true models.
 func engine(tb testing.TB, maxSide int) *Engine {
 	tb.Helper()
-	dir := env(tb, "FACEGATE_MODELS")
+	dir := matchtest.Folder(tb, "FACEGATE_MODELS")
 	if err := models.Verify(dir, "dlib"); err != nil {
 		tb.Fatal(err)
 	}
@@ -47,46 +33,9 @@ func engine(tb testing.TB, maxSide int) *Engine {
 	return e
 }
 
-// portrait returns a picture of the demo set.
-func portrait(tb testing.TB, name string) image.Image {
-	tb.Helper()
-	f, err := os.Open(filepath.Join(env(tb, "FACEGATE_PICTURES"), name))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	img, err := jpeg.Decode(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return img
-}
-
-// frame puts img, shrunk to 440 pixels, into a grey 640x480 picture.
-func frame(img image.Image) image.Image {
-	small, _ := picture.Scale(img, 440)
-	out := image.NewRGBA(image.Rect(0, 0, 640, 480))
-	draw.Draw(out, out.Bounds(), image.NewUniform(color.Gray{Y: 120}), image.Point{}, draw.Src)
-	draw.Draw(out, small.Bounds().Add(image.Pt(100, 20)), small, image.Point{}, draw.Src)
-	return out
-}
-
-// only returns the one face in img.
-func only(tb testing.TB, e *Engine, img image.Image) match.Face {
-	tb.Helper()
-	faces, err := e.Faces(tb.Context(), img, match.Templates)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if len(faces) != 1 {
-		tb.Fatalf("%d faces, want 1", len(faces))
-	}
-	return faces[0]
-}
-
 func TestSamePersonIsNearAndOthersAreFar(t *testing.T) {
 	e := engine(t, 800)
-	obama := only(t, e, portrait(t, "obama.jpg"))
+	obama := matchtest.Only(t, e, matchtest.Portrait(t, "obama.jpg"))
 	if len(obama.Template) != 128 || len(obama.Points) != 5 {
 		t.Errorf("template of %d, %d points; want 128, 5", len(obama.Template), len(obama.Points))
 	}
@@ -99,7 +48,7 @@ func TestSamePersonIsNearAndOthersAreFar(t *testing.T) {
 		{"obama3.jpg", 0.2, 0.45},
 		{"biden.jpg", 0.7, 1},
 	} {
-		got := e.Score(obama.Template, only(t, e, portrait(t, c.name)).Template)
+		got := e.Score(obama.Template, matchtest.Only(t, e, matchtest.Portrait(t, c.name)).Template)
 		t.Logf("obama.jpg to %s: %.3f", c.name, got)
 		if got <= c.above || got > c.top {
 			t.Errorf("distance to %s is %.3f, want above %v, at most %v", c.name, got, c.above, c.top)
@@ -107,22 +56,12 @@ func TestSamePersonIsNearAndOthersAreFar(t *testing.T) {
 	}
 }
 
-func TestGreyPictureIsTheSamePerson(t *testing.T) {
-	e := engine(t, 800)
-	colour := portrait(t, "obama.jpg")
-	grey := image.NewGray(colour.Bounds())
-	draw.Draw(grey, grey.Bounds(), colour, colour.Bounds().Min, draw.Src)
-	got := e.Score(only(t, e, colour).Template, only(t, e, grey).Template)
-	t.Logf("colour to grey: %.3f", got)
-	if got > 0.3 {
-		t.Errorf("distance of a picture to its grey copy is %.3f", got)
-	}
-}
+func TestGreyPictureIsTheSamePerson(t *testing.T) { matchtest.GreyIsTheSame(t, engine(t, 800), 0.3) }
 
 func TestScaledPictureHasItsFaceWhereItWas(t *testing.T) {
-	img := portrait(t, "obama.jpg")
-	full := only(t, engine(t, 10_000), img)
-	small := only(t, engine(t, 400), img)
+	img := matchtest.Portrait(t, "obama.jpg")
+	full := matchtest.Only(t, engine(t, 10_000), img)
+	small := matchtest.Only(t, engine(t, 400), img)
 	whole := full.Box.Union(small.Box)
 	both := full.Box.Intersect(small.Box)
 	if share := float64(both.Dx()*both.Dy()) / float64(whole.Dx()*whole.Dy()); share < 0.6 {
@@ -149,56 +88,17 @@ func TestNoFaceIsNoError(t *testing.T) {
 	}
 }
 
-func TestTwoFacesComeLargestFirst(t *testing.T) {
-	e := engine(t, 0)
-	large, _ := picture.Scale(portrait(t, "obama.jpg"), 700)
-	small, _ := picture.Scale(portrait(t, "biden.jpg"), 700)
-	for name, left := range map[string]image.Image{"large left": large, "small left": small} {
-		right := small
-		if left == small {
-			right = large
-		}
-		img := image.NewRGBA(image.Rect(0, 0, left.Bounds().Dx()+right.Bounds().Dx(), 700))
-		draw.Draw(img, left.Bounds(), left, image.Point{}, draw.Src)
-		draw.Draw(img, right.Bounds().Add(image.Pt(left.Bounds().Dx(), 0)), right, image.Point{}, draw.Src)
-
-		faces, err := e.Faces(t.Context(), img, match.Templates)
-		if err != nil || len(faces) != 2 {
-			t.Fatalf("%s: %d faces, %v", name, len(faces), err)
-		}
-		if d := e.Score(faces[0].Template, only(t, e, large).Template); d > 0.3 {
-			t.Errorf("%s: the first face is at %.3f from the larger one (%v, %v)", name, d, faces[0].Box, faces[1].Box)
-		}
-	}
-}
+func TestTwoFacesComeLargestFirst(t *testing.T) { matchtest.LargestFirst(t, engine(t, 0), 0.3) }
 
 func TestConcurrentUseAndCloseDoNotCrash(t *testing.T) {
-	e := engine(t, 0)
-	img := frame(portrait(t, "obama.jpg"))
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for {
-				faces, err := e.Faces(t.Context(), img, match.Templates)
-				if errors.Is(err, ErrClosed) {
-					return
-				}
-				if err != nil || len(faces) != 1 {
-					t.Errorf("%d faces, %v", len(faces), err)
-					return
-				}
-				wg.Go(func() { _ = e.Close() })
-			}
-		})
-	}
-	wg.Wait()
+	matchtest.ClosesWhileUsed(t, engine(t, 0), matchtest.Frame(matchtest.Portrait(t, "obama.jpg")), ErrClosed)
 }
 
 func TestDamagedModelIsAnError(t *testing.T) {
 	for _, damaged := range files() {
 		dir := t.TempDir()
 		for _, name := range files() {
-			data, err := os.ReadFile(filepath.Join(env(t, "FACEGATE_MODELS"), name))
+			data, err := os.ReadFile(filepath.Join(matchtest.Folder(t, "FACEGATE_MODELS"), name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,7 +119,7 @@ func TestDamagedModelIsAnError(t *testing.T) {
 func BenchmarkFaces(b *testing.B) {
 	e := engine(b, 0)
 	for name, img := range map[string]image.Image{
-		"one":  frame(portrait(b, "obama.jpg")),
+		"one":  matchtest.Frame(matchtest.Portrait(b, "obama.jpg")),
 		"none": image.NewRGBA(image.Rect(0, 0, 640, 480)),
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -244,17 +144,17 @@ func BenchmarkFaces(b *testing.B) {
 func BenchmarkID(b *testing.B) {
 	e := engine(b, 0)
 	img := image.NewRGBA(image.Rect(0, 0, 4000, 3000))
-	face := portrait(b, "obama.jpg")
+	face := matchtest.Portrait(b, "obama.jpg")
 	draw.Draw(img, face.Bounds().Add(image.Pt(300, 300)), face, image.Point{}, draw.Src)
 	for b.Loop() {
-		only(b, e, img)
+		matchtest.Only(b, e, img)
 	}
 }
 
 // BenchmarkOpen is the loading of the models and the first face.
 func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
-		e, err := Open(Options{Dir: env(b, "FACEGATE_MODELS")})
+		e, err := Open(Options{Dir: matchtest.Folder(b, "FACEGATE_MODELS")})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -18,22 +18,13 @@ import (
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/dlib"
 	"github.com/facegate/facegate/match/document"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/picture"
 )
 
-// folder returns a folder that make prepares.
-func folder(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv(name)
-	if dir == "" {
-		t.Fatalf("%s is not set (make test sets it)", name)
-	}
-	return dir
-}
-
 func open(t testing.TB) *dlib.Engine {
 	t.Helper()
-	engine, err := dlib.Open(dlib.Options{Dir: folder(t, "FACEGATE_MODELS")})
+	engine, err := dlib.Open(dlib.Options{Dir: matchtest.Folder(t, "FACEGATE_MODELS")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +35,7 @@ func open(t testing.TB) *dlib.Engine {
 // photo returns a portrait as an ID shows it: head and shoulders, 35 by 45.
 func photo(t testing.TB, engine match.Engine, name string, width int) image.Image {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(folder(t, "FACEGATE_PICTURES"), name))
+	data, err := os.ReadFile(filepath.Join(matchtest.Folder(t, "FACEGATE_PICTURES"), name))
 	if err != nil {
 		t.Fatal(err)
 	}

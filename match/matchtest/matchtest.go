@@ -8,6 +8,9 @@
 // A painted face is red above and green below. It is found only upright, as
 // real detectors do, also after the picture was scaled or turned. Its blue is
 // the person, and so the template.
+//
+// It also holds what the tests of true engines have in common: portraits, and what
+// every engine must do with them.
 package matchtest
 
 import (

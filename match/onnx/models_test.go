@@ -5,9 +5,7 @@ package onnx
 import (
 	"errors"
 	"image"
-	"image/color"
 	"image/draw"
-	"image/jpeg"
 	"math"
 	"os"
 	"os/exec"
@@ -19,25 +17,16 @@ import (
 	"time"
 
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/models"
 	"github.com/facegate/facegate/match/picture"
 )
-
-// env returns a folder that make prepares.
-func env(tb testing.TB, name string) string {
-	tb.Helper()
-	dir := os.Getenv(name)
-	if dir == "" {
-		tb.Fatalf("%s: not set (make test sets it)", name)
-	}
-	return dir
-}
 
 // set returns the model set that the tests run on and its folder: faceplugin,
 // or the one in FACEGATE_EDGE, for which make test-edge is.
 func set(tb testing.TB) (models.Set, string) {
 	tb.Helper()
-	name, dir := "faceplugin", env(tb, "FACEGATE_MODELS")
+	name, dir := "faceplugin", matchtest.Folder(tb, "FACEGATE_MODELS")
 	if edge := os.Getenv("FACEGATE_EDGE"); edge != "" {
 		name, dir = "edge", edge
 	}
@@ -54,7 +43,7 @@ func set(tb testing.TB) (models.Set, string) {
 func options(tb testing.TB) Options {
 	tb.Helper()
 	s, dir := set(tb)
-	return Options{Dir: dir, Set: s, Runtime: filepath.Join(env(tb, "FACEGATE_MODELS"), models.RuntimeFile)}
+	return Options{Dir: dir, Set: s, Runtime: filepath.Join(matchtest.Folder(tb, "FACEGATE_MODELS"), models.RuntimeFile)}
 }
 
 // engine opens the engine on the true models.
@@ -72,30 +61,10 @@ func engine(tb testing.TB) *Engine {
 	return e
 }
 
-// portrait returns a picture of the demo set.
-func portrait(tb testing.TB, name string) image.Image {
-	tb.Helper()
-	f, err := os.Open(filepath.Join(env(tb, "FACEGATE_PICTURES"), name))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	img, err := jpeg.Decode(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return img
-}
-
-// frame puts img, shrunk to 440 pixels, into a grey picture of 640x480 as a
-// camera delivers it.
+// frame puts img into a picture of 640x480 as a camera delivers it.
 func frame(tb testing.TB, img image.Image) image.Image {
 	tb.Helper()
-	small, _ := picture.Scale(img, 440)
-	out := image.NewRGBA(image.Rect(0, 0, 640, 480))
-	draw.Draw(out, out.Bounds(), image.NewUniform(color.Gray{Y: 120}), image.Point{}, draw.Src)
-	draw.Draw(out, small.Bounds().Add(image.Pt(100, 20)), small, small.Bounds().Min, draw.Src)
-	data, err := picture.JPEG(out, 95)
+	data, err := picture.JPEG(matchtest.Frame(img), 95)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -104,19 +73,6 @@ func frame(tb testing.TB, img image.Image) image.Image {
 		tb.Fatal(err)
 	}
 	return decoded
-}
-
-// only returns the one face in img.
-func only(tb testing.TB, e *Engine, img image.Image) match.Face {
-	tb.Helper()
-	faces, err := e.Faces(tb.Context(), img, match.Templates)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if len(faces) != 1 {
-		tb.Fatalf("%d faces, want 1", len(faces))
-	}
-	return faces[0]
 }
 
 // golden are the distances of obama.jpg to the portraits, as measured.
@@ -130,13 +86,13 @@ func golden(set string) map[string]match.Score {
 func TestSamePersonIsNearAndOthersAreFar(t *testing.T) {
 	e := engine(t)
 	s, _ := set(t)
-	obama := only(t, e, portrait(t, "obama.jpg"))
+	obama := matchtest.Only(t, e, matchtest.Portrait(t, "obama.jpg"))
 	if len(obama.Template) != s.Networks.Embedder.Output || len(obama.Points) != 5 {
 		t.Errorf("template of %d, %d points; want %d, 5", len(obama.Template), len(obama.Points), s.Networks.Embedder.Output)
 	}
 	const tolerance = 0.02 // processors round differently
 	for name, want := range golden(s.Name) {
-		got := e.Score(obama.Template, only(t, e, portrait(t, name)).Template)
+		got := e.Score(obama.Template, matchtest.Only(t, e, matchtest.Portrait(t, name)).Template)
 		t.Logf("obama.jpg to %s: %.4f", name, got)
 		if got < want-tolerance || got > want+tolerance {
 			t.Errorf("distance to %s is %.3f, want %.3f", name, got, want)
@@ -151,30 +107,20 @@ func TestPointsAreThoseOfTheFace(t *testing.T) {
 	e := engine(t)
 	// Looked up in the picture by eye.
 	want := []image.Point{{442, 214}, {551, 213}, {496, 271}, {442, 317}, {549, 317}}
-	for i, p := range only(t, e, portrait(t, "obama.jpg")).Points {
+	for i, p := range matchtest.Only(t, e, matchtest.Portrait(t, "obama.jpg")).Points {
 		if d := p.Sub(want[i]); math.Hypot(float64(d.X), float64(d.Y)) > 8 {
 			t.Errorf("point %d at %v, want %v", i, p, want[i])
 		}
 	}
 }
 
-func TestGreyPictureIsTheSamePerson(t *testing.T) {
-	e := engine(t)
-	colour := portrait(t, "obama.jpg")
-	grey := image.NewGray(colour.Bounds())
-	draw.Draw(grey, grey.Bounds(), colour, colour.Bounds().Min, draw.Src)
-	got := e.Score(only(t, e, colour).Template, only(t, e, grey).Template)
-	t.Logf("colour to grey: %.3f", got)
-	if got > 0.15 {
-		t.Errorf("distance of a picture to its grey copy is %.3f", got)
-	}
-}
+func TestGreyPictureIsTheSamePerson(t *testing.T) { matchtest.GreyIsTheSame(t, engine(t), 0.15) }
 
 // The same face small, in a camera's frame, is the same person.
 func TestFrameIsTheSamePerson(t *testing.T) {
 	e := engine(t)
-	img := portrait(t, "obama.jpg")
-	got := e.Score(only(t, e, img).Template, only(t, e, frame(t, img)).Template)
+	img := matchtest.Portrait(t, "obama.jpg")
+	got := e.Score(matchtest.Only(t, e, img).Template, matchtest.Only(t, e, frame(t, img)).Template)
 	t.Logf("portrait to frame: %.3f", got)
 	if got > 0.15 {
 		t.Errorf("distance of a portrait to itself in a frame is %.3f", got)
@@ -195,28 +141,7 @@ func TestNoFaceIsNoError(t *testing.T) {
 	}
 }
 
-func TestTwoFacesComeLargestFirst(t *testing.T) {
-	e := engine(t)
-	large, _ := picture.Scale(portrait(t, "obama.jpg"), 700)
-	small, _ := picture.Scale(portrait(t, "biden.jpg"), 700)
-	for name, left := range map[string]image.Image{"large left": large, "small left": small} {
-		right := small
-		if left == small {
-			right = large
-		}
-		img := image.NewRGBA(image.Rect(0, 0, left.Bounds().Dx()+right.Bounds().Dx(), 700))
-		draw.Draw(img, left.Bounds(), left, image.Point{}, draw.Src)
-		draw.Draw(img, right.Bounds().Add(image.Pt(left.Bounds().Dx(), 0)), right, image.Point{}, draw.Src)
-
-		faces, err := e.Faces(t.Context(), img, match.Templates)
-		if err != nil || len(faces) != 2 {
-			t.Fatalf("%s: %d faces, %v", name, len(faces), err)
-		}
-		if d := e.Score(faces[0].Template, only(t, e, large).Template); d > 0.2 {
-			t.Errorf("%s: the first face is at %.3f from the larger one (%v, %v)", name, d, faces[0].Box, faces[1].Box)
-		}
-	}
-}
+func TestTwoFacesComeLargestFirst(t *testing.T) { matchtest.LargestFirst(t, engine(t), 0.2) }
 
 // Through C too, a frame without a face costs no memory of Go's, and one with
 // a face that of the answer.
@@ -228,7 +153,7 @@ func TestFramesAllocateNothing(t *testing.T) {
 		most float64
 	}{
 		{"no face", image.NewYCbCr(image.Rect(0, 0, 640, 480), image.YCbCrSubsampleRatio422), 0},
-		{"one face", frame(t, portrait(t, "obama.jpg")), 3}, // the faces, its points, its template
+		{"one face", frame(t, matchtest.Portrait(t, "obama.jpg")), 3}, // the faces, its points, its template
 	} {
 		n := testing.AllocsPerRun(5, func() {
 			if _, err := e.Faces(t.Context(), c.img, match.Templates); err != nil {
@@ -242,31 +167,13 @@ func TestFramesAllocateNothing(t *testing.T) {
 }
 
 func TestConcurrentUseAndCloseDoNotCrash(t *testing.T) {
-	e := engine(t)
-	img := frame(t, portrait(t, "obama.jpg"))
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for {
-				faces, err := e.Faces(t.Context(), img, match.Templates)
-				if errors.Is(err, ErrClosed) {
-					return
-				}
-				if err != nil || len(faces) != 1 {
-					t.Errorf("%d faces, %v", len(faces), err)
-					return
-				}
-				wg.Go(func() { _ = e.Close() })
-			}
-		})
-	}
-	wg.Wait()
+	matchtest.ClosesWhileUsed(t, engine(t), frame(t, matchtest.Portrait(t, "obama.jpg")), ErrClosed)
 }
 
 // Engines share the runtime and nothing else.
 func TestSeveralEnginesAtOnce(t *testing.T) {
 	o := options(t)
-	img := frame(t, portrait(t, "obama.jpg"))
+	img := frame(t, matchtest.Portrait(t, "obama.jpg"))
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
@@ -368,7 +275,7 @@ func TestWrongRuntimeSaysWhatToDo(t *testing.T) {
 // face to its template, each beside what the networks alone take of it.
 func BenchmarkEngine(b *testing.B) {
 	e := engine(b)
-	p := newPixels(frame(b, portrait(b, "obama.jpg")))
+	p := newPixels(frame(b, matchtest.Portrait(b, "obama.jpg")))
 	run := func(n *network) func() {
 		return func() {
 			if err := n.run(); err != nil {
@@ -425,10 +332,10 @@ func BenchmarkEngine(b *testing.B) {
 func BenchmarkID(b *testing.B) {
 	e := engine(b)
 	img := image.NewRGBA(image.Rect(0, 0, 1000, 1000))
-	face, _ := picture.Scale(portrait(b, "obama.jpg"), 700)
+	face, _ := picture.Scale(matchtest.Portrait(b, "obama.jpg"), 700)
 	draw.Draw(img, face.Bounds().Add(image.Pt(300, 300)), face, image.Point{}, draw.Src)
 	for b.Loop() {
-		only(b, e, img)
+		matchtest.Only(b, e, img)
 	}
 }
 

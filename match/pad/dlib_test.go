@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/facegate/facegate/match/dlib"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/pad"
 )
 
@@ -18,7 +19,7 @@ func eyesOf(p pad.Points) (right, left pad.Point) {
 
 func open(t *testing.T) *dlib.Engine {
 	t.Helper()
-	e, err := dlib.Open(dlib.Options{Dir: env(t, "FACEGATE_MODELS")})
+	e, err := dlib.Open(dlib.Options{Dir: matchtest.Folder(t, "FACEGATE_MODELS")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/models"
 	"github.com/facegate/facegate/match/onnx"
 	"github.com/facegate/facegate/match/pad"
@@ -19,7 +20,7 @@ import (
 // engine opens the engine whose landmarks the challenge is for.
 func engine(t *testing.T) *onnx.Engine {
 	t.Helper()
-	dir := env(t, "FACEGATE_MODELS")
+	dir := matchtest.Folder(t, "FACEGATE_MODELS")
 	set, err := models.Open(dir, "faceplugin")
 	if err != nil {
 		t.Fatal(err)

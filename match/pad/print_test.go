@@ -5,26 +5,15 @@ package pad_test
 import (
 	"image"
 	"image/draw"
-	"image/jpeg"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/pad"
 	"github.com/facegate/facegate/match/picture"
 )
-
-func env(t *testing.T, name string) string {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		t.Fatalf("%s is not set (run the tests with: make test)", name)
-	}
-	return v
-}
 
 // A print is a portrait on paper.
 type print struct {
@@ -59,16 +48,7 @@ func portraits(t *testing.T, e match.Engine, eyes func(pad.Points) (right, left 
 	t.Helper()
 	var all []print
 	for _, name := range []string{"obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg"} {
-		f, err := os.Open(filepath.Join(env(t, "FACEGATE_PICTURES"), name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		img, err := jpeg.Decode(f)
-		_ = f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		small, _ := picture.Scale(img, 1000)
+		small, _ := picture.Scale(matchtest.Portrait(t, name), 1000)
 		p := print{img: image.NewRGBA(image.Rectangle{Max: small.Bounds().Size()})}
 		draw.Draw(p.img, p.img.Rect, small, small.Bounds().Min, draw.Src)
 		var ok bool
