@@ -266,17 +266,24 @@ func TestScans(t *testing.T) {
 	expect(t, s.opened(d, 1), want...)
 }
 
+// onLoopback is a site that is asked by TCP, with a token, and where.
+func onLoopback(t *testing.T, token string) (s *site, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address = l.Addr().String()
+	must(t, l.Close())
+	s = newSite(t, append(openByHTTP(), `"unix:`, `"`+address+`", token_file: DIR/token} #`)...)
+	must(t, os.WriteFile(s.path("token"), []byte(token+"\n"), 0o600))
+	return s, address
+}
+
 // TestLoopback asks in ways that only programs of this machine with the token
 // may.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := l.Addr().String()
-	must(t, l.Close())
-	s := newSite(t, append(openByHTTP(), `"unix:`, `"`+address+`", token_file: DIR/token} #`)...)
 	const token = "0123456789abcdef"
-	must(t, os.WriteFile(s.path("token"), []byte(token+"\n"), 0o600))
+	s, address := onLoopback(t, token)
 	p := s.pictures()
 	d := s.start()
 	c := &http.Client{Timeout: patient}

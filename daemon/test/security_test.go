@@ -162,13 +162,8 @@ func (s *site) idle() bool {
 // with every request but those that are about it, as from a proxy that adds it.
 func TestLoopbackTricks(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := l.Addr().String()
-	must(t, l.Close())
-	s := newSite(t, append(openByHTTP(), `"unix:`, `"`+address+`", token_file: DIR/token} #`)...)
 	const token = "password-4f61a9d0"
-	must(t, os.WriteFile(s.path("token"), []byte(token+"\n"), 0o600))
+	s, address := onLoopback(t, token)
 	card := base64.StdEncoding.EncodeToString(s.pictures().card)
 	good := `{"id_photo":"` + card + `"}`
 	d := s.start()
