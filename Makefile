@@ -23,7 +23,7 @@ export FACEGATE_BINARY := $(CURDIR)/build/facegate
 export FACEGATE_BROKEN_SYNC := $(CURDIR)/build/broken/sync
 export FACEGATE_BROKEN_ORDER := $(CURDIR)/build/broken/order
 
-.PHONY: build broken models models-onnx demo bench clean setup setup-cross setup-npm setup-test toolchain
+.PHONY: build broken models models-onnx demo bench bench-peers clean setup setup-cross setup-npm setup-test toolchain
 .PHONY: test lint fmt tidy vet staticcheck shellcheck unit race fuzz test-edge soak cross cross-test reproduce
 
 # install installs those of the packages $(1) that are missing. A mirror may be
@@ -85,6 +85,37 @@ demo: models
 bench: models-onnx
 	go test -tags "dlib integration" -run '^$$' -bench . -benchmem ./...
 
+# facegate and others on the same pictures, see docs/performance.md. PAIRS=DIR
+# has one folder of pictures per person, PEOPLE=200 takes so many of them, and
+# FACEGATE_EDGE is the folder of the model set edge. dlib is compiled for
+# Python, some ten minutes; PEER_DLIB=dlib-bin takes one that is slower, having
+# no BLAS.
+PEERS ?= build/peers
+PEER_DLIB ?= dlib==20.0.1
+JOHNS := usr/share/doc/libdlib19.1/examples/johns
+$(PEERS)/face_recognition: PACKAGES := $(PEER_DLIB) face_recognition==1.3.0 face_recognition_models==0.3.0 click numpy pillow 'setuptools<81'
+$(PEERS)/opencv: PACKAGES := opencv-python-headless==5.0.0.93 numpy
+$(PEERS)/node: PACKAGES := @vladmandic/face-api@1.7.15 @vladmandic/human@3.3.6 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0 sharp@0.35.5
+
+bench-peers: models-onnx $(PEERS)/face_recognition $(PEERS)/opencv $(PEERS)/node $(if $(PAIRS),,$(PEERS)/johns)
+	go build -trimpath -tags "dlib peers" -o $(PEERS)/peers ./daemon/test/peers
+	$(PEERS)/peers -dir $(PEERS) -people $(or $(PEOPLE),0) -pairs $(or $(PAIRS),$(PEERS)/johns)
+
+# What cannot be installed is in the table with the reason, out of the log.
+$(PEERS)/face_recognition $(PEERS)/opencv: | setup
+	@mkdir -p $(PEERS) && rm -rf $@.part
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --target $@.part $(PACKAGES) \
+		>$@.log 2>&1 && mv $@.part $@ || echo "$@ is missing, see $@.log"
+
+$(PEERS)/node: | setup-npm
+	@mkdir -p $@.part
+	npm install --ignore-scripts --no-audit --no-fund --prefix $@.part $(PACKAGES) >$@.log 2>&1 && mv $@.part $@ || echo "$@ is missing, see $@.log"
+
+$(PEERS)/johns: | setup # pictures of Debian's dlib, whose documentation is not on every machine
+	@mkdir -p $(PEERS)
+	if [ -d /$(JOHNS) ]; then ln -s /$(JOHNS) $@; else \
+		cd $(PEERS) && apt-get -qq download libdlib19.1 && dpkg-deb -x libdlib19.1_*.deb deb && ln -s deb/$(JOHNS) johns; fi
+
 test: lint unit race fuzz fleet-test cross-test
 
 lint: fmt tidy vet staticcheck shellcheck
@@ -99,11 +130,11 @@ vet: toolchain # for the boards without their C libraries
 	CGO_ENABLED=0 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm go vet ./...
-	go vet -tags "dlib integration fleet board soak" ./...
+	go vet -tags "dlib integration fleet board soak peers" ./...
 	go vet -tags "brokensync brokenorder" ./daemon/...
 
 staticcheck: toolchain
-	go tool staticcheck -tags "dlib integration fleet board soak" ./...
+	go tool staticcheck -tags "dlib integration fleet board soak peers" ./...
 
 shellcheck: setup-test
 	shellcheck $$(find . -name '*.sh' -not -path './build/*') .ci/run
