@@ -3,13 +3,9 @@
 package test
 
 import (
-	"debug/elf"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +17,7 @@ import (
 // The bounds of systemd/facegate.service, and of a pulse.
 const (
 	hungry   = 8 * time.Second
-	stopping = 6 * time.Second
+	aborting = time.Second
 	mostOpen = 10 * time.Second // that a door may be open whatever happens, and a pulse at most
 )
 
@@ -34,12 +30,11 @@ type ending struct {
 
 // supervise starts a daemon and does for it what systemd does with the unit:
 // if it gives no sign of life for WatchdogSec it is aborted, and killed if that
-// does not end it; then the outputs are made safe.
+// does not end it within TimeoutAbortSec; then the outputs are made safe.
 func (s *site) supervise() (*daemon, <-chan ending) {
 	s.t.Helper()
 	said := s.systemd()
-	// One thread computes: another of OpenBLAS's may stand still and nobody misses it.
-	s.env = append(s.env, fmt.Sprintf("WATCHDOG_USEC=%d", hungry.Microseconds()), "OPENBLAS_NUM_THREADS=1")
+	s.env = append(s.env, fmt.Sprintf("WATCHDOG_USEC=%d", hungry.Microseconds()))
 	d := s.start()
 	ends := make(chan ending, 1)
 	go func() {
@@ -56,7 +51,7 @@ func (s *site) supervise() (*daemon, <-chan ending) {
 				_ = d.cmd.Process.Signal(syscall.SIGCONT) // as systemd does: what is stopped takes no other signal
 				select {
 				case <-d.gone:
-				case <-time.After(stopping):
+				case <-time.After(aborting):
 					_ = d.cmd.Process.Kill()
 					<-d.gone
 				}
@@ -88,125 +83,19 @@ func over(t *testing.T, ends <-chan ending) ending {
 	}
 }
 
-// abortInC has the thread of the daemon that computes in C end as if it had called
-// abort, and returns when. An attempt must be under way.
-func abortInC(t *testing.T, pid int) (at time.Time) {
-	t.Helper()
-	from, to := goText(t, pid)
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // to the kernel, who traces is a thread; never unlocked, so that it ends with this function
-		tid, err := stopInC(pid, from, to)
-		if err == nil {
-			at = time.Now()
-			_, _, _ = syscall.Syscall(syscall.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(syscall.SIGABRT))
-			_ = syscall.PtraceDetach(tid)
-		}
-		done <- err
-	}()
-	must(t, <-done)
-	return at
-}
-
-// stopInC seizes the busiest thread until it catches one outside of Go's code,
-// which it leaves stopped.
-func stopInC(pid int, from, to uint64) (tid int, err error) {
-	for over := time.Now().Add(patient); time.Now().Before(over); {
-		tid, err := busiest(pid)
-		if err != nil {
-			return 0, err
-		}
-		if tid == 0 || ptrace(ptraceSeize, tid, 0, 0) != nil {
-			continue
-		}
-		if err := ptrace(ptraceInterrupt, tid, 0, 0); err != nil {
-			return 0, err
-		}
-		var status syscall.WaitStatus
-		if _, err := syscall.Wait4(tid, &status, syscall.WALL, nil); err != nil {
-			return 0, err
-		}
-		if at, computing := counter(pid, tid); computing && (at < from || at >= to) {
-			return tid, nil
-		}
-		if err := syscall.PtraceDetach(tid); err != nil && err != syscall.ESRCH { // which has ended
-			return 0, err
-		}
+// failing has the daemon's engine fail in C when it is told to: "abort" or "hang",
+// at its next call.
+func (s *site) failing() (fail func(how string)) {
+	s.t.Helper()
+	library, file := s.path("malloc.so"), s.path("failing")
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", library, "failing/malloc.c").CombinedOutput(); err != nil {
+		s.t.Fatalf("%v: %s", err, out)
 	}
-	return 0, errors.New("no thread computes in C")
-}
-
-// busiest returns the thread that has used most of the processor in a moment,
-// 0 if none runs.
-func busiest(pid int) (tid int, err error) {
-	before, err := ticks(pid)
-	if err != nil {
-		return 0, err
+	s.env = append(s.env, "LD_PRELOAD="+library, "FAILING="+file)
+	return func(how string) {
+		must(s.t, os.WriteFile(file+".tmp", []byte(how), 0o600))
+		must(s.t, os.Rename(file+".tmp", file))
 	}
-	time.Sleep(30 * time.Millisecond)
-	after, err := ticks(pid)
-	most := 0
-	for id, n := range after {
-		if used := n - before[id]; used > most {
-			tid, most = id, used
-		}
-	}
-	return tid, err
-}
-
-// ticks returns how long each thread that runs now has run.
-func ticks(pid int) (map[int]int, error) {
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	all := map[int]int{}
-	for _, task := range tasks {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/stat", pid, task.Name()))
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(text), ") ") // behind the name, see proc_pid_stat(5)
-		fields := strings.Fields(rest)
-		const state, utime = 0, 11 // the 3rd and the 14th of all
-		tid, err := strconv.Atoi(task.Name())
-		used, err2 := strconv.Atoi(fields[utime])
-		if err == nil && err2 == nil && fields[state] == "R" {
-			all[tid] = used
-		}
-	}
-	return all, err
-}
-
-// counter returns the program counter of a stopped thread, false if it is in
-// the kernel.
-func counter(pid, tid int) (at uint64, computing bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", pid, tid))
-	fields := strings.Fields(string(text))
-	if err != nil || len(fields) != 3 || fields[0] != "-1" { // see proc_pid_syscall(5)
-		return 0, false
-	}
-	at, err = strconv.ParseUint(strings.TrimPrefix(fields[2], "0x"), 16, 64)
-	return at, err == nil
-}
-
-// goText returns where the program has its Go code.
-func goText(t *testing.T, pid int) (from, to uint64) {
-	t.Helper()
-	f, err := elf.Open(fmt.Sprintf("/proc/%d/exe", pid))
-	must(t, err)
-	defer f.Close()
-	symbols, err := f.Symbols()
-	must(t, err)
-	for _, s := range symbols {
-		switch s.Name {
-		case "runtime.text":
-			from = s.Value
-		case "runtime.etext":
-			to = s.Value
-		}
-	}
-	if from == 0 || to <= from {
-		t.Fatalf("the program's Go code is from %#x to %#x", from, to)
-	}
-	return from, to
 }
 
 // computing are the edits for an attempt that computes for a while.
@@ -245,17 +134,19 @@ func (s *site) afterwards(d *daemon, outcomes ...string) {
 	}
 }
 
-// TestAbortingMatcher has the thread that computes call abort.
+// TestAbortingMatcher has the engine call abort.
 func TestAbortingMatcher(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, computing()...)
+	fail := s.failing()
 	d, ends := s.supervise()
 	s.forget()
 	s.drop()
 	if !s.rise("lamp-busy", patient) {
 		t.Fatal("no attempt began")
 	}
-	aborted := abortInC(t, d.cmd.Process.Pid)
+	fail("abort")
+	aborted := time.Now()
 	e := over(t, ends)
 	t.Logf("matcher aborted: ended after %v, outputs safe after %v", e.gone.Sub(aborted).Round(time.Millisecond), e.safe.Sub(aborted).Round(time.Millisecond))
 	if e.ended || d.cmd.ProcessState.ExitCode() != 2 || !strings.Contains(d.log.String(), "SIGABRT: abort") {
@@ -263,6 +154,33 @@ func TestAbortingMatcher(t *testing.T) {
 	}
 	s.dark("after the abort")
 	s.afterwards(d, "inbox interrupted not_attempted")
+}
+
+// TestHungMatcher has a call of the engine not return. The attempt ends without
+// a verdict, and the daemon is ended.
+func TestHungMatcher(t *testing.T) {
+	t.Parallel()
+	const hang = 3 * time.Second
+	s := newSite(t, append(computing(), "models:", fmt.Sprintf("match: {hang: %v}\nmodels:", hang))...)
+	fail := s.failing()
+	d, ends := s.supervise()
+	s.forget()
+	s.drop()
+	if !s.rise("lamp-busy", patient) {
+		t.Fatal("no attempt began")
+	}
+	fail("hang")
+	hung := time.Now()
+	d.says(t, `msg="attempt ended".* decision=error reason=engine_fault access=not_attempted`)
+	told := time.Since(hung)
+	e := over(t, ends)
+	t.Logf("matcher hung: engine_fault after %v, ended by the watchdog after %v, outputs safe after %v",
+		told.Round(time.Millisecond), e.gone.Sub(hung).Round(time.Millisecond), e.safe.Sub(hung).Round(time.Millisecond))
+	if !e.ended {
+		t.Errorf("ended by itself: %v", d.cmd.ProcessState)
+	}
+	s.dark("after the watchdog")
+	s.afterwards(d, "inbox engine_fault not_attempted")
 }
 
 // TestStoppedWhileTheDoorIsOpen stops the whole daemon, so that it cannot shut

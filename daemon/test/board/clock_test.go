@@ -119,14 +119,14 @@ func (k *kiosk) visit(compared, open string) visit {
 	k.present("id.jpg")
 	began := k.await("the attempt", on(busy))
 	k.set(compared)
-	opened := k.await("the door's opening", on(door))
+	k.await("the door's opening", on(door))
 	k.set(open)
 	k.await("the door's end", off(door))
 	pulses := k.watch.Pulses(door, began)
 	if len(pulses) != 1 {
 		k.t.Fatalf("%d pulses:\n%v", len(pulses), k.watch)
 	}
-	return visit{opened.Sub(began), pulses[0].To.Sub(pulses[0].From)}
+	return visit{pulses[0].From.Sub(began), pulses[0].To.Sub(pulses[0].From)}
 }
 
 // set runs a script that sets the clock.

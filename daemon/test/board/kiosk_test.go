@@ -115,8 +115,8 @@ func (k *kiosk) await(what string, wanted func(levels byte) bool) time.Time {
 	k.t.Helper()
 	at, err := k.watch.Await(what, wanted, patient)
 	if err != nil {
-		log, _ := k.board.Run(k.t.Context(), "journalctl --no-pager --unit facegate --lines 20")
-		k.t.Fatalf("%v\n%s", err, log)
+		log, _ := k.board.Run(k.t.Context(), "journalctl --no-pager --unit facegate --unit 'film@*' --lines 20")
+		k.t.Fatalf("%v\nheard\n%v%s", err, k.ear, log)
 	}
 	return at
 }
