@@ -166,7 +166,7 @@ func (k *kiosk) recorded(visits []visit) {
 	k.site.Check(n)
 	all := k.site.Events
 	for i, e := range all {
-		k.t.Logf("%d %s %s%s: ts %s, %d ms after boot, synced %v, historical %v", e.Seq, e.Kind, e.Fact, reason(e), e.Time.UTC().Format(time.DateTime), e.MonoMS, e.ClockSynced, e.Historical)
+		k.t.Logf("%d %s %s: ts %s, %d ms after boot, synced %v, historical %v", e.Seq, e.Kind, gist(e), e.Time.UTC().Format(time.DateTime), e.MonoMS, e.ClockSynced, e.Historical)
 		if e.BootID != all[0].BootID || i > 0 && e.MonoMS < all[i-1].MonoMS {
 			k.t.Errorf("event %d is out of order", e.Seq)
 		}
@@ -188,9 +188,10 @@ func (k *kiosk) recorded(visits []visit) {
 	}
 }
 
-func reason(e event.Event) event.Reason {
+// gist is what an event says.
+func gist(e event.Event) string {
 	if e.Attempt == nil {
-		return ""
+		return string(e.Fact)
 	}
-	return e.Reason
+	return string(e.Reason)
 }
