@@ -10,11 +10,13 @@ import (
 )
 
 // Bounds of the watchdog. A step of the camera loop may take as long as a camera
-// may be silent, and a little more; an answer of the owner comes at once.
+// may be silent, and as the kernel may need to close and open one that answers
+// nothing: uvcvideo waits 5 s for each of some requests
+// (UVC_CTRL_STREAMING_TIMEOUT), and a new start would only wait again. An answer
+// of the owner comes at once.
 const (
-	maxSilence = 5 * time.Second // if camera.stalled is less: until a first frame, or the next try
-	maxMore    = 2 * time.Second
-	maxAnswer  = 2 * time.Second
+	maxKernel = 30 * time.Second
+	maxAnswer = 2 * time.Second
 )
 
 // A watchdog tells systemd that the daemon is alive, only while its parts
@@ -59,7 +61,7 @@ func (w *watchdog) run(ctx context.Context) error {
 
 // alive returns the first part that does not prove it is alive.
 func (w *watchdog) alive(ctx context.Context) error {
-	if since := time.Since(w.camera.lastStep()); since > max(maxSilence, w.camera.feed.Stalled)+maxMore {
+	if since := time.Since(w.camera.lastStep()); since > w.camera.feed.Stalled+maxKernel {
 		return fmt.Errorf("camera loop stands since %v", since.Round(time.Second))
 	}
 	if err := w.engine(); err != nil {
