@@ -39,6 +39,9 @@ type Frame struct {
 	Width  int // pixels
 	Height int // pixels
 	Stride int // bytes from one row to the next of the first plane; 0 for JPEG
+	// Narrow says that luma goes from 16 to 235 and chroma from 16 to 240 (ITU-R
+	// BT.601), not from 0 to 255 as in a JPEG.
+	Narrow bool
 	Data   []byte
 }
 

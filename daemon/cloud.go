@@ -221,7 +221,7 @@ func (s *services) whole(ctx context.Context, c attempt.Case) (cloud.Question, c
 
 // whole encodes the pictures of a case that the engine could not look at.
 func whole(c attempt.Case) (cloud.Question, error) {
-	live, err := picture.Frame(string(c.Frame.Format), c.Frame.Width, c.Frame.Height, c.Frame.Stride, c.Frame.Data)
+	live, err := matcher.Picture(c.Frame)
 	if err != nil {
 		return cloud.Question{}, fmt.Errorf("frame: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/facegate/facegate/daemon/internal/attempt"
 	"github.com/facegate/facegate/daemon/internal/config"
 	"github.com/facegate/facegate/daemon/internal/grant"
+	"github.com/facegate/facegate/daemon/internal/matcher"
 	"github.com/facegate/facegate/daemon/internal/mqtt"
 	"github.com/facegate/facegate/hal"
 	"github.com/facegate/facegate/match/picture"
@@ -41,7 +42,7 @@ func (i *intake) fromDocument(ctx context.Context, r attempt.Request) (attempt.T
 	if err != nil {
 		return attempt.Ticket{}, err
 	}
-	img, err := picture.Frame(string(f.Format), f.Width, f.Height, f.Stride, f.Data)
+	img, err := matcher.Picture(f)
 	if err != nil {
 		return attempt.Ticket{}, err
 	}

@@ -223,6 +223,7 @@ func modeOf(format capture.Format, code fourCC, got pixFormat) (Mode, error) {
 	if format == capture.JPEG {
 		return mode, nil
 	}
+	mode.Narrow = got.narrow()
 	mode.Stride = int(got.bytesPerLine)
 	if mode.Stride == 0 {
 		mode.Stride = mode.rowBytes()
@@ -302,7 +303,7 @@ func (c *Camera) dequeue(f *capture.Frame) error {
 	if whole {
 		*f = capture.Frame{
 			Seq: c.seq, Time: now, Format: c.mode.Format,
-			Width: c.mode.Width, Height: c.mode.Height, Stride: c.mode.Stride,
+			Width: c.mode.Width, Height: c.mode.Height, Stride: c.mode.Stride, Narrow: c.mode.Narrow,
 			Data: append(f.Data[:0], data...),
 		}
 	}

@@ -119,7 +119,7 @@ func TestStartReadsTheRealSizeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Mode{capture.YUYV, 352, 288, 768}); c.Mode() != want {
+	if want := (Mode{capture.YUYV, 352, 288, 768, true}); c.Mode() != want {
 		t.Errorf("mode %+v, want %+v", c.Mode(), want)
 	}
 	if dev.buffers != 4 || dev.fps != 15 {
@@ -140,8 +140,22 @@ func TestStartPrefersTheFormatWithTheSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Mode{capture.JPEG, 640, 480, 0}); c.Mode() != want || dev.fps != 0 {
+	if want := (Mode{capture.JPEG, 640, 480, 0, false}); c.Mode() != want || dev.fps != 0 {
 		t.Errorf("mode %+v, want %+v; %v frames a second", c.Mode(), want, dev.fps)
+	}
+}
+
+func TestNarrowIsWhatTheDriverSays(t *testing.T) {
+	const limited = 2 // V4L2_QUANTIZATION_LIM_RANGE
+	for _, test := range []struct {
+		colorspace, quantization uint32
+		want                     bool
+	}{
+		{0, 0, true}, {7, 0, false}, {8, 0, true}, {0, 1, false}, {7, 1, false}, {0, limited, true}, {7, limited, true},
+	} {
+		if got := (pixFormat{colorspace: test.colorspace, quantization: test.quantization}).narrow(); got != test.want {
+			t.Errorf("colour space %d, quantization %d: %v, want %v", test.colorspace, test.quantization, got, test.want)
+		}
 	}
 }
 
@@ -211,7 +225,7 @@ func TestCheckCaps(t *testing.T) {
 }
 
 func yuyv(dev *fakeDevice) *Camera {
-	return &Camera{name: "/dev/video0", dev: dev, mode: Mode{capture.YUYV, 2, 2, 6}}
+	return &Camera{name: "/dev/video0", dev: dev, mode: Mode{capture.YUYV, 2, 2, 6, false}}
 }
 
 func TestReadCopiesBeforeReleasing(t *testing.T) {
@@ -279,12 +293,12 @@ func TestFrameSizes(t *testing.T) {
 		mode Mode
 		want int
 	}{
-		{Mode{capture.YUYV, 640, 480, 1280}, 614400},
-		{Mode{capture.YUYV, 3, 2, 10}, 18},
-		{Mode{capture.NV12, 640, 480, 640}, 460800},
-		{Mode{capture.NV12, 3, 3, 6}, 28},
-		{Mode{capture.Grey, 640, 480, 640}, 307200},
-		{Mode{capture.JPEG, 640, 480, 0}, 0},
+		{Mode{capture.YUYV, 640, 480, 1280, false}, 614400},
+		{Mode{capture.YUYV, 3, 2, 10, false}, 18},
+		{Mode{capture.NV12, 640, 480, 640, false}, 460800},
+		{Mode{capture.NV12, 3, 3, 6, false}, 28},
+		{Mode{capture.Grey, 640, 480, 640, false}, 307200},
+		{Mode{capture.JPEG, 640, 480, 0, false}, 0},
 	} {
 		if got := test.mode.size(); got != test.want {
 			t.Errorf("%+v: %d bytes, want %d", test.mode, got, test.want)

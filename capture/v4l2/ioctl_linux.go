@@ -50,6 +50,18 @@ type pixFormat struct {
 	transfer     uint32
 }
 
+// narrow says whether luma and chroma leave room at both ends. A driver that
+// says nothing of it means so, but for the colours of JPEG:
+// V4L2_MAP_QUANTIZATION_DEFAULT of videodev2.h.
+func (p pixFormat) narrow() bool {
+	const (
+		colorspaceJPEG = 7 // V4L2_COLORSPACE_JPEG
+		byDefault      = 0 // V4L2_QUANTIZATION_DEFAULT
+		fullRange      = 1 // V4L2_QUANTIZATION_FULL_RANGE
+	)
+	return p.quantization != fullRange && (p.quantization != byDefault || p.colorspace != colorspaceJPEG)
+}
+
 // Of buffers, videodev2.h.
 const (
 	bufTypeCapture = 1      // V4L2_BUF_TYPE_VIDEO_CAPTURE

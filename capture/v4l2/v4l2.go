@@ -28,8 +28,9 @@ type Config struct {
 // A Mode is what a camera really delivers.
 type Mode struct {
 	Format        capture.Format
-	Width, Height int // pixels
-	Stride        int // bytes from row to row of a raw format, else 0
+	Width, Height int  // pixels
+	Stride        int  // bytes from row to row of a raw format, else 0
+	Narrow        bool // see capture.Frame
 }
 
 // size returns the least bytes of a whole frame, or 0 for JPEG.

@@ -8,8 +8,8 @@ import "image"
 // Width, height and stride are those of the raw formats; a stride of 0 means
 // rows without padding. A JPEG's size is read from its own header, whatever
 // the arguments say; missing Huffman tables are filled in and bytes after its
-// end ignored. Luma is passed on as the camera delivers it: the narrower
-// range that some cameras use for raw formats is not stretched.
+// end ignored. Luma and chroma are passed on as the camera delivers them, see
+// [Widen].
 //
 // A grey picture shares data, all others don't. Every error is an [*Error].
 func Frame(format string, width, height, stride int, data []byte) (image.Image, error) {
@@ -98,4 +98,39 @@ func nv12Frame(width, height, stride int, data []byte) image.Image {
 		}
 	}
 	return out
+}
+
+// Widen stretches a picture of [Frame] from the range that raw formats usually
+// have, 16 to 235 for luma and 16 to 240 for chroma (ITU-R BT.601), to 0 to 255.
+// Without it a picture that is nothing but light would seem to have none too
+// much. It changes the picture, but not a grey one, which shares its memory.
+func Widen(img image.Image) image.Image {
+	switch p := img.(type) {
+	case *image.YCbCr:
+		widen(p.Y, p.Y, &wideLuma)
+		widen(p.Cb, p.Cb, &wideChroma)
+		widen(p.Cr, p.Cr, &wideChroma)
+	case *image.Gray:
+		wide := *p
+		wide.Pix = make([]byte, len(p.Pix))
+		widen(wide.Pix, p.Pix, &wideLuma)
+		return &wide
+	}
+	return img
+}
+
+var wideLuma, wideChroma = wideFrom(16, 219), wideFrom(128-112, 224)
+
+// wideFrom maps least to 0 and what is span above it to 255.
+func wideFrom(least, span int) (table [256]byte) {
+	for v := range table {
+		table[v] = byte(min(255, max(0, ((v-least)*255+span/2)/span)))
+	}
+	return table
+}
+
+func widen(to, from []byte, table *[256]byte) {
+	for i, v := range from {
+		to[i] = table[v]
+	}
 }

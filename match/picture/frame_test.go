@@ -47,6 +47,29 @@ func TestFrameReadsRawFormats(t *testing.T) {
 	}
 }
 
+func TestWidenStretchesTheRangeOfRawFormats(t *testing.T) {
+	data := []byte{16, 16, 235, 240, 0, 128, 255, 128}
+	img, err := picture.Frame("yuyv", 2, 2, 0, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := picture.Widen(img).(*image.YCbCr)
+	if want := []byte{0, 255, 0, 255}; !bytes.Equal(got.Y, want) {
+		t.Errorf("luma %v, want %v", got.Y, want)
+	}
+	if cb, cr := []byte{0, 128}, []byte{255, 128}; !bytes.Equal(got.Cb, cb) || !bytes.Equal(got.Cr, cr) {
+		t.Errorf("chroma %v and %v, want %v and %v", got.Cb, got.Cr, cb, cr)
+	}
+	raw := []byte{16, 125, 235}
+	grey, err := picture.Frame("grey", 3, 1, 0, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := picture.Widen(grey).(*image.Gray).Pix, []byte{0, 127, 255}; !bytes.Equal(got, want) || raw[0] != 16 {
+		t.Errorf("grey %v from %v, want %v", got, raw, want)
+	}
+}
+
 func TestFrameReadsGreyWithoutCopy(t *testing.T) {
 	data := []byte{1, 2, 3, 0, 4, 5, 6, 0}
 	img, err := picture.Frame("grey", 3, 2, 4, data)

@@ -251,10 +251,20 @@ func refusal(err error) (event.Reason, bool) {
 	return "", false
 }
 
+// Picture turns a camera frame into a picture of the full range. It may share
+// the frame's memory.
+func Picture(f capture.Frame) (image.Image, error) {
+	img, err := picture.Frame(string(f.Format), f.Width, f.Height, f.Stride, f.Data)
+	if err != nil || !f.Narrow {
+		return img, err
+	}
+	return picture.Widen(img), nil
+}
+
 // Look examines a camera frame.
 func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
-		img, err := picture.Frame(string(f.Format), f.Width, f.Height, f.Stride, f.Data)
+		img, err := Picture(f)
 		if err != nil {
 			return attempt.Look{Flaw: attempt.BadFrame}, nil
 		}
