@@ -217,20 +217,20 @@ func disconnected(k *kiosk) {
 	}
 }
 
-// badLight shows a person who cannot be seen well.
+// badLight shows a person who cannot be seen well: once too dark, once too bright.
 func badLight(k *kiosk) {
-	k.film("dark")
-	k.await("idle", on(ready))
-	began := time.Now()
-	k.present("id.jpg")
-	dark := k.hears(began, "hint", "too_dark")
-	k.film("bright")
-	bright := k.hears(dark.at, "hint", "too_bright")
-	k.await("the attempt's end", on(attention))
-	e := k.events(1)[0]
-	if e.Attempt == nil || e.Decision != event.DecisionError || e.Reason != event.QualityExposure {
-		k.t.Errorf("event %+v, want quality_exposure", e)
+	for _, row := range []struct{ film, hint string }{{"dark", "too_dark"}, {"bright", "too_bright"}} {
+		k.film(row.film)
+		k.await("idle", on(ready))
+		began := time.Now()
+		k.present("id.jpg")
+		hint := k.hears(began, "hint", row.hint)
+		k.await("the attempt's end", on(attention))
+		e := k.events(1)[0]
+		if e.Attempt == nil || e.Decision != event.DecisionError || e.Reason != event.QualityExposure {
+			k.t.Errorf("%s: event %+v, want quality_exposure", row.film, e)
+		}
+		k.t.Logf("%s after %v, %s with %d frames seen", row.hint, short(hint.at.Sub(began)), e.Reason, e.FramesSeen)
+		k.kept(began, 1<<ready|1<<busy|1<<denied|1<<attention)
 	}
-	k.t.Logf("too_dark after %v, too_bright %v later, %s with %d frames seen", short(dark.at.Sub(began)), short(bright.at.Sub(dark.at)), e.Reason, e.FramesSeen)
-	k.kept(began, 1<<ready|1<<busy|1<<denied|1<<attention)
 }
