@@ -77,7 +77,7 @@ func (s *street) attempts(t *testing.T, j *journal.Journal, n int) (events []eve
 	l.Frames, l.Camera, l.Matcher, l.Record, l.Door, l.Cloud = still{}, func() error { return nil }, unsure{c.Live, c.ID}, j, door, opened
 	l.Assumed = attempt.Consent{Faces: true}
 	l.Lockout = &attempt.Lockout{Store: j, Log: slog.New(slog.DiscardHandler)}
-	l.Policy, l.Deadline, l.Probes = match.DefaultPolicy(), 8*time.Second, 1
+	l.Policy, l.Deadline, l.Probes = match.Policy{Accept: 0.45, Reject: 0.60}, 8*time.Second, 1
 	l.Fresh, l.Stalled, l.Authorise, l.PulseLength = time.Second, 3*time.Second, attempt.Always, time.Millisecond
 	l.Phase, l.Hint, l.Outcome = func(attempt.Phase) {}, func(string, attempt.Hint) {}, func(event.Event) {}
 	l.Log = slog.New(slog.DiscardHandler)

@@ -80,22 +80,21 @@ func checkModels(cfg config.Config) error {
 	return nil
 }
 
-// use makes cfg use a model set, with the engine that runs it.
+// use makes cfg use a model set, with the engine that runs it. Distances of
+// another set give way to the usual rates.
 func use(cfg *config.Config, name string) {
 	cfg.Models.Set = name
 	if set, err := models.Open(cfg.Models.Dir, name); err == nil { // else modelSet says what is wrong
 		cfg.Match.Engine = set.Engine
 	}
+	if !cfg.Match.Rates.Given() && cfg.Match.DistancesOf != name {
+		cfg.Match.Accept, cfg.Match.Reject, cfg.Match.Rates = 0, 0, config.Default().Match.Rates
+	}
 }
 
-// policy returns the thresholds in force. Distances that are not those of the
-// model set in use are never applied: it has its own in the manifest, and
-// nothing matches if it is not known.
+// policy returns the thresholds in force. Nothing matches where they are rates
+// that derive has not turned into distances.
 func policy(cfg config.Config) match.Policy {
-	if !cfg.Match.Rates.Given() && cfg.Match.DistancesOf != cfg.Models.Set {
-		set, _ := models.Open(cfg.Models.Dir, cfg.Models.Set)
-		return set.Policy
-	}
 	return match.Policy{Accept: match.Score(cfg.Match.Accept), Reject: match.Score(cfg.Match.Reject)}
 }
 

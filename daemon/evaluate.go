@@ -50,7 +50,7 @@ func runEvaluate(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	e := evaluation{open: opener(cfg), policy: policy(cfg), simulate: *simulate, progress: os.Stderr}
+	e := evaluation{open: opener(cfg), simulate: *simulate, progress: os.Stderr}
 	if *other != "" {
 		second := engine
 		second.set = other
@@ -117,7 +117,6 @@ func readGroups(path string, people []person) (map[string]string, error) {
 // An evaluation is what runEvaluate was asked for.
 type evaluation struct {
 	open        func() (match.Engine, error)
-	policy      match.Policy
 	people      []person
 	groups      map[string]string            // of people's names
 	calibration *calibration.Calibration     // nil: thresholds from half of the people
@@ -185,7 +184,9 @@ func (e evaluation) run(ctx context.Context) (findings, error) {
 	if err := e.byLookalikes(ctx, &w, g, all, judges); err != nil {
 		return findings{}, err
 	}
-	if err := e.byID(ctx, &w, g, judges); err != nil {
+	// Two portraits on one ID are told apart by the strictest and the loosest.
+	ghosts := match.Policy{Accept: match.Score(distances[0]), Reject: match.Score(distances[len(distances)-1])}
+	if err := e.byID(ctx, &w, g, judges, ghosts); err != nil {
 		return findings{}, err
 	}
 	if w.err != nil {
@@ -303,11 +304,11 @@ func (e evaluation) byLookalikes(ctx context.Context, w *writer, g *gallery, all
 }
 
 // byID judges pairs of which one picture was made worse.
-func (e evaluation) byID(ctx context.Context, w *writer, g *gallery, judges func(int) bool) error {
+func (e evaluation) byID(ctx context.Context, w *writer, g *gallery, judges func(int) bool, ghosts match.Policy) error {
 	if !e.simulate {
 		return nil
 	}
-	ids, err := imitate(ctx, e.open, g, func(i int) bool { return judges(g.person[i]) }, e.policy, e.progress)
+	ids, err := imitate(ctx, e.open, g, func(i int) bool { return judges(g.person[i]) }, ghosts, e.progress)
 	if err != nil {
 		return err
 	}

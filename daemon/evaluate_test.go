@@ -93,7 +93,7 @@ func checkXML(t *testing.T, data []byte) {
 
 // Figures of another model, or of the same people, would prove nothing.
 func TestEvaluateRefusesACalibrationOfAnotherModel(t *testing.T) {
-	c, _ := calibration.Shipped(dlibModel(t).SHA256)
+	c, _ := calibration.Shipped("dlib", dlibModel(t).SHA256)
 	e := evaluation{open: openPainted, people: people(t, paintPeople(t, 6)), calibration: &c, progress: io.Discard}
 	if _, err := e.run(t.Context()); err == nil || !strings.Contains(err.Error(), "--calibration: is of model dlib@55533b28a958, the engine's is painted@5a5a5a5a5a5a") {
 		t.Errorf("got %v", err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/facegate/facegate/daemon/internal/config"
+	"github.com/facegate/facegate/match/calibration"
 	"github.com/facegate/facegate/match/models"
 )
 
@@ -119,7 +120,11 @@ func listModels(args []string, out io.Writer) error {
 			say("            not for commercial use\n")
 		}
 		if s.Engine != "" {
-			say("  engine    %s, accept %.2f, reject %.2f\n", s.Engine, s.Policy.Accept, s.Policy.Reject)
+			calibrated := "no calibration"
+			if c, ok := calibration.Shipped(s.Name, s.ModelID().SHA256); ok {
+				calibrated = fmt.Sprintf("calibrated with %d people", c.People)
+			}
+			say("  engine    %s, %s\n", s.Engine, calibrated)
 		}
 		if p := s.Package; p.Name != "" {
 			say("  source    %s package %s %s\n", p.Manager, p.Name, p.Version)

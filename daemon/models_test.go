@@ -8,6 +8,7 @@ import (
 
 	"github.com/facegate/facegate/daemon/internal/config"
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/calibration"
 	"github.com/facegate/facegate/match/models"
 )
 
@@ -17,7 +18,7 @@ func ownSet(t *testing.T) string {
 	dir := t.TempDir()
 	sum := strings.Repeat("0", 64)
 	write(t, filepath.Join(dir, models.DescriptionFile), `{
-"name": "mine", "what": "ours", "licence": "CC-BY-NC-4.0", "commercial": false, "training": "faces", "accept": 0.3, "reject": 0.5,
+"name": "mine", "what": "ours", "licence": "CC-BY-NC-4.0", "commercial": false, "training": "faces",
 "detector": {"kind": "yunet", "file": "d.onnx", "width": 640, "height": 640}, "landmarks": {"kind": "detector"},
 "embedder": {"file": "e.onnx", "size": 112, "channels": "rgb", "mean": [0, 0, 0], "deviation": [255, 255, 255], "output": 512, "metric": "cosine"},
 "files": [{"name": "d.onnx", "size": 1, "sha256": "`+sum+`"}, {"name": "e.onnx", "size": 1, "sha256": "`+sum+`"}]}`, 0o600)
@@ -35,12 +36,15 @@ func TestModelsThatCannotBeUsed(t *testing.T) {
 		{"licence", "models: {dir: MINE, set: mine}\nmatch: {engine: onnx}", "models.set: mine: its licence (CC-BY-NC-4.0) forbids commercial use"},
 		{"no files", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx}", "models.dir: model file " + mine + "/e.onnx: missing"},
 		{"unknown engine", "match: {engine: openvino}", "match.engine: must be dlib or onnx"},
-		{"distances of another set", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx, accept: 0.45, reject: 0.6}",
-			"match.accept: is a distance of model set dlib (match.distances_of), but models.set is mine"},
+		{"distances of any set", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx, accept: 0.45, reject: 0.6}",
+			"match.distances_of: must name the model set that match.accept and match.reject are distances of (models.set is mine)"},
 		{"half of its distances", "models: {dir: MINE, set: mine}\nmatch: {engine: onnx, reject: 0.9, distances_of: mine}",
-			"match.distances_of: mine needs match.accept too: its default is a distance of dlib"},
+			"match.accept: must be given beside match.reject"},
+		{"no thresholds for it", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx}",
+			"match.accept_fmr: there is no calibration of model mine@000000000000 (run facegate calibrate and name its file in match.calibration, " +
+				"or give distances in match.accept and match.reject, with match.distances_of: mine)"},
 		{"distances left behind", "models: {dir: MINE}\nmatch: {accept: 0.54, reject: 0.7, distances_of: edge}",
-			"match.reject: is a distance of model set edge (match.distances_of), but models.set is dlib"},
+			"match.distances_of: match.accept and match.reject are distances of model set edge, but models.set is dlib"},
 	} {
 		path := filepath.Join(t.TempDir(), "c.yaml")
 		write(t, path, strings.ReplaceAll(tt.yaml, "MINE", mine)+"\n", 0o600)
@@ -73,29 +77,42 @@ func TestMissingRuntimeIsReported(t *testing.T) {
 }
 
 // The distances of one model set are never applied to another: it would open
-// the door to strangers, and be seen by nobody.
+// the door to strangers, and be seen by nobody. A set that nobody has measured
+// has no thresholds at all until somebody gives some.
 func TestThresholdsBelongToTheirModelSet(t *testing.T) {
 	mine := ownSet(t)
-	own := func(name string) match.Policy {
-		s, err := models.Open(mine, name)
-		if err != nil {
-			t.Fatal(err)
+	usual := func(name string) match.Policy {
+		c, ok := calibration.Shipped(name, map[string]string{
+			"dlib":       "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+			"edge":       "b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
+			"faceplugin": "87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581",
+		}[name])
+		if !ok {
+			t.Fatalf("no calibration of %s ships", name)
 		}
-		return s.Policy
+		accept, reject, err := c.Thresholds(1e-4, 0.02)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return match.Policy{Accept: match.Score(accept.Distance), Reject: match.Score(reject.Distance)}
 	}
+	nothing := match.Policy{}
 	for _, tt := range []struct {
 		name, yaml string
 		set        string // chosen on the command line, over the file
 		want       match.Policy
 	}{
-		{"default", "", "", match.DefaultPolicy()},
-		{"distances", "match: {accept: 0.4, reject: 0.5}", "", match.Policy{Accept: 0.4, Reject: 0.5}},
-		{"other set", "models: {set: edge}\nmatch: {engine: onnx}", "", own("edge")},
+		{"default", "", "", usual("dlib")},
+		{"distances", "match: {accept: 0.4, reject: 0.5, distances_of: dlib}", "", match.Policy{Accept: 0.4, Reject: 0.5}},
+		{"other set", "models: {set: edge}\nmatch: {engine: onnx}", "", usual("edge")},
 		{"its distances", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.3, reject: 0.9, distances_of: edge}", "", match.Policy{Accept: 0.3, Reject: 0.9}},
-		{"described set", "models: {set: mine}\nmatch: {engine: onnx}", "", match.Policy{Accept: 0.3, Reject: 0.5}},
-		{"set of the command line", "match: {accept: 0.4, reject: 0.5}", "faceplugin", own("faceplugin")},
-		{"back again", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.7, reject: 0.9, distances_of: edge}", "dlib", match.DefaultPolicy()},
-		{"unknown set", "models: {set: edgy}", "", match.Policy{}},
+		{"described set", "models: {set: mine, accept_non_commercial: true}\nmatch: {engine: onnx}", "", nothing},
+		{"its own distances", "models: {set: mine, accept_non_commercial: true}\nmatch: {engine: onnx, accept: 0.3, reject: 0.5, distances_of: mine}", "",
+			match.Policy{Accept: 0.3, Reject: 0.5}},
+		{"described set of the command line", "models: {accept_non_commercial: true}\nmatch: {accept: 0.4, reject: 0.5, distances_of: dlib}", "mine", nothing},
+		{"set of the command line", "match: {accept: 0.4, reject: 0.5, distances_of: dlib}", "faceplugin", usual("faceplugin")},
+		{"back again", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.7, reject: 0.9, distances_of: edge}", "dlib", usual("dlib")},
+		{"unknown set", "models: {set: edgy}", "", nothing},
 	} {
 		cfg, err := config.Parse("c.yaml", []byte(tt.yaml))
 		if err != nil {
@@ -104,6 +121,9 @@ func TestThresholdsBelongToTheirModelSet(t *testing.T) {
 		cfg.Models.Dir = mine
 		if tt.set != "" {
 			use(&cfg, tt.set)
+		}
+		if err := derive(&cfg); (err != nil) != (tt.want == nothing) {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 		if got := policy(cfg); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
@@ -117,7 +137,7 @@ func TestModelsListTellsSourceAndLicence(t *testing.T) {
 		t.Fatalf("status %d, %q", status, errs)
 	}
 	for _, want := range []string{
-		"edge: YuNet", "engine    onnx, accept 0.54, reject 0.70", "npm package faceplugin-face-recognition-js 0.0.1", "pip package face_recognition_models 0.3.0",
+		"edge: YuNet", "engine    onnx, calibrated with 10", "npm package faceplugin-face-recognition-js 0.0.1", "pip package face_recognition_models 0.3.0",
 		"its publishers\n            https://", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
 	} {
 		if !strings.Contains(out, want) {

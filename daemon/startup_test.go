@@ -62,7 +62,7 @@ func TestWrongConfiguration(t *testing.T) {
 	}{
 		{"wrong key", "camera: {widht: 640}\n", []string{path + ":1: camera.widht: unknown key (did you mean width?)"}},
 		{"duplicate key", "data: /a\ndata: /b\n", []string{path + ":2: data: duplicate key (first on line 1)"}},
-		{"two problems", "data: 1\nmatch: {accept: 0}\n", []string{":1: data:", ":2: match.accept:"}},
+		{"two problems", "data: 1\nmatch: {accept: 3, reject: 4}\n", []string{":1: data:", ":2: match.accept:"}},
 		{"secret in the file", "mqtt: {password: x}\n", []string{"mqtt.password", "password_file"}},
 		{"no models folder", "models: {dir: DIR/none}\n", []string{"models.dir: " + dir + "/none: no such folder (run facegate models pull)"}},
 		{"no model file", "models: {dir: DIR/empty}\n", []string{dir + "/empty/shape_predictor_5_face_landmarks.dat", "facegate models pull"}},

@@ -24,7 +24,7 @@ func derive(cfg *config.Config) error {
 	}
 	if !known {
 		return fmt.Errorf("match.accept_fmr: there is no calibration of model %v (run facegate calibrate and name its file in match.calibration, "+
-			"or give distances in match.accept and match.reject)", model)
+			"or give distances in match.accept and match.reject, with match.distances_of: %s)", model, set.Name)
 	}
 	accept, reject, err := c.Thresholds(cfg.Match.AcceptFMR, cfg.Match.RejectFNMR)
 	if refused, ok := errors.AsType[*calibration.TargetError](err); ok && refused.Rate == "FNMR" {
@@ -41,7 +41,7 @@ func derive(cfg *config.Config) error {
 // none.
 func calibrated(m config.Match, model match.ModelID) (calibration.Calibration, bool, error) {
 	if m.Calibration == "" {
-		c, ok := calibration.Shipped(model.SHA256)
+		c, ok := calibration.Shipped(model.Name, model.SHA256)
 		return c, ok, nil
 	}
 	c, err := calibration.Load(m.Calibration)

@@ -28,7 +28,7 @@ func dlibModel(t *testing.T) match.ModelID {
 // returns its path.
 func calibrationFile(t *testing.T, change func(*calibration.Calibration)) string {
 	t.Helper()
-	c, ok := calibration.Shipped(dlibModel(t).SHA256)
+	c, ok := calibration.Shipped("dlib", dlibModel(t).SHA256)
 	if !ok {
 		t.Fatal("no calibration ships for dlib")
 	}
@@ -67,7 +67,7 @@ func TestRatesBecomeDistances(t *testing.T) {
 	if policy(tighter).Accept >= p.Accept || policy(tighter).Reject != p.Reject {
 		t.Errorf("a tenth of the rate gives %+v, the rate %+v", policy(tighter), p)
 	}
-	distances := parsed(t, "match: {accept: 0.41, reject: 0.7}")
+	distances := parsed(t, "match: {accept: 0.41, reject: 0.7, distances_of: dlib}")
 	if err := derive(&distances); err != nil || policy(distances) != (match.Policy{Accept: 0.41, Reject: 0.7}) {
 		t.Errorf("distances became %+v, %v", policy(distances), err)
 	}
@@ -100,6 +100,35 @@ func TestRatesAreRefused(t *testing.T) {
 		if verdict, _ := policy(cfg).Judge([]match.Score{0.01}); verdict == match.Match && cfg.Match.Rates.Given() {
 			t.Errorf("%s: refused, and yet a distance of 0.01 is a match", tt.name)
 		}
+	}
+}
+
+// Every set of models that an engine runs has the usual thresholds, from figures
+// of its own.
+func TestEverySetHasTheUsualThresholds(t *testing.T) {
+	for _, s := range models.List() {
+		if s.Engine == "" {
+			continue
+		}
+		c, ok := calibration.Shipped(s.Name, s.ModelID().SHA256)
+		if !ok || c.Engine != s.Engine {
+			t.Errorf("%s: calibration of engine %q, %v", s.Name, c.Engine, ok)
+			continue
+		}
+		usual := config.Default().Match.Rates
+		if accept, reject, err := c.Thresholds(usual.AcceptFMR, usual.RejectFNMR); err != nil || accept.Distance >= reject.Distance {
+			t.Errorf("%s: accept %v, reject %v, %v", s.Name, accept, reject, err)
+		}
+	}
+}
+
+// Another set may take its templates from a file that was measured, but find
+// faces in its own way.
+func TestShippedCalibrationIsOfOneSet(t *testing.T) {
+	model := dlibModel(t)
+	model.Name = "mine"
+	if _, known, err := calibrated(config.Match{}, model); known || err != nil {
+		t.Errorf("set mine has the calibration of dlib: %v", err)
 	}
 }
 

@@ -37,6 +37,7 @@ func paint(t *testing.T, name string, boxes ...image.Rectangle) string {
 func TestVerifyTellsFacesAndReasons(t *testing.T) {
 	cfg := config.Default()
 	cfg.Quality.MinSharpness = 0 // painted faces have no detail
+	cfg.Match.Accept, cfg.Match.Reject = 0.45, 0.60
 	portrait, bystander := image.Rect(100, 100, 300, 300), image.Rect(400, 100, 480, 180)
 	good := paint(t, "good.jpg", portrait)
 	two := paint(t, "two.jpg", portrait, image.Rect(400, 100, 560, 260))

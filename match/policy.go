@@ -35,10 +35,6 @@ type Policy struct {
 	Reject Score // at or above: no match
 }
 
-// DefaultPolicy returns the thresholds used for dlib's ResNet until a
-// calibration replaces them.
-func DefaultPolicy() Policy { return Policy{Accept: 0.45, Reject: 0.60} }
-
 // Judge turns the scores of all probes of one attempt into a verdict and the
 // score that decided it.
 //

@@ -74,7 +74,7 @@ func (w *watch) line(outcome func(event.Event)) *attempt.Line {
 	quiet := slog.New(slog.DiscardHandler)
 	l := attempt.New()
 	l.Frames, l.Camera, l.Matcher, l.Record = attempttest.Instant{}, func() error { return nil }, attempttest.Instant{}, w
-	l.Door, l.Lockout, l.Policy = &hal.Door{Output: &w.pin, Log: quiet}, &attempt.Lockout{}, match.DefaultPolicy()
+	l.Door, l.Lockout, l.Policy = &hal.Door{Output: &w.pin, Log: quiet}, &attempt.Lockout{}, match.Policy{Accept: 0.45, Reject: 0.60}
 	l.Deadline, l.Probes, l.Fresh, l.Stalled = time.Minute, 1, time.Minute, time.Minute
 	l.Authorise, l.PulseLength = attempt.Always, time.Millisecond
 	l.Phase, l.Hint, l.Outcome, l.Log = func(attempt.Phase) {}, func(string, attempt.Hint) {}, outcome, quiet

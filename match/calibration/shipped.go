@@ -12,11 +12,13 @@ import (
 //go:embed shipped/*.json
 var shipped embed.FS
 
-// Shipped returns the calibration that ships for the model with that SHA-256,
-// false if there is none.
-func Shipped(sha256 string) (Calibration, bool) {
+// Shipped returns the calibration that ships for the model set of that name
+// whose templates come from the file with that SHA-256, false if there is none.
+// The file alone would not do: what finds faces and turns them upright was
+// measured with it.
+func Shipped(model, sha256 string) (Calibration, bool) {
 	for _, c := range All() {
-		if c.SHA256 == sha256 {
+		if c.Model == model && c.SHA256 == sha256 {
 			return c, true
 		}
 	}

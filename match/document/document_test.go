@@ -17,7 +17,7 @@ import (
 )
 
 func options() document.Options {
-	return document.Options{MinFace: 60, Policy: match.DefaultPolicy()}
+	return document.Options{MinFace: 60, Policy: match.Policy{Accept: 0.45, Reject: 0.60}}
 }
 
 // A painted is a face on a page.

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/facegate/facegate/match"
 )
 
 // DescriptionFile is the name of the file that makes a folder a model set.
@@ -69,13 +67,11 @@ const (
 
 // A description is the content of a DescriptionFile.
 type description struct {
-	Name       string  `json:"name"`
-	What       string  `json:"what"`
-	Licence    string  `json:"licence"`
-	Commercial *bool   `json:"commercial"`
-	Training   string  `json:"training"`
-	Accept     float64 `json:"accept"`
-	Reject     float64 `json:"reject"`
+	Name       string `json:"name"`
+	What       string `json:"what"`
+	Licence    string `json:"licence"`
+	Commercial *bool  `json:"commercial"`
+	Training   string `json:"training"`
 	Networks
 	Files []describedFile `json:"files"`
 }
@@ -167,8 +163,7 @@ func plainKeys(dec *json.Decoder) error {
 func (d description) set() Set {
 	s := Set{
 		Name: d.Name, What: d.What, Licence: d.Licence, NonCommercial: !*d.Commercial, Training: d.Training,
-		Engine: "onnx", Policy: match.Policy{Accept: match.Score(d.Accept), Reject: match.Score(d.Reject)},
-		Templates: d.Embedder.File, Networks: d.Networks,
+		Engine: "onnx", Templates: d.Embedder.File, Networks: d.Networks,
 	}
 	for _, f := range d.Files {
 		s.Files = append(s.Files, File{Name: f.Name, Size: f.Size, SHA256: f.SHA256})
@@ -193,8 +188,6 @@ func (d description) check() error {
 	text("licence", d.Licence)
 	text("training", d.Training)
 	demand(d.Commercial != nil, "commercial", "must be true or false: whether the licence allows commercial use")
-	demand(d.Accept > 0 && d.Accept < 1, "accept", "must be a distance (1 - cosine) above 0 and below 1")
-	demand(d.Reject > d.Accept && d.Reject <= 2, "reject", "must be a distance above accept and at most 2")
 	d.Networks.check(demand)
 
 	names := map[string]bool{}

@@ -18,8 +18,6 @@ const described = `{
   "licence": "CC-BY-NC-4.0",
   "commercial": false,
   "training": "faces of people who agreed",
-  "accept": 0.4,
-  "reject": 0.6,
   "detector": {"kind": "yunet", "file": "d.onnx", "width": 640, "height": 480},
   "landmarks": {"kind": "detector"},
   "embedder": {
@@ -37,7 +35,7 @@ func TestDescriptionIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Name != "mine" || s.Engine != "onnx" || !s.NonCommercial || s.Policy.Accept != 0.4 || s.Policy.Reject != 0.6 || len(s.Files) != 2 {
+	if s.Name != "mine" || s.Engine != "onnx" || !s.NonCommercial || len(s.Files) != 2 {
 		t.Errorf("got %+v", s)
 	}
 	if id := s.ModelID(); id.Engine != "onnx" || id.Name != "mine" || id.SHA256 != zeros || id.Licence != "CC-BY-NC-4.0" || id.Training == "" {
@@ -56,18 +54,16 @@ func TestMalformedDescriptions(t *testing.T) {
 		{"something after it", described, described + "{}", "something follows its end"},
 		{"unknown key", `"what"`, `"whats": "x", "what"`, `"whats"`},
 		{"unknown key inside", `"size": 112`, `"size": 112, "crop": 1`, `"crop"`},
-		{"key twice", `"accept": 0.4`, `"accept": 0.4, "accept": 0.9`, `"accept": comes twice`},
+		{"key twice", `"commercial": false`, `"commercial": false, "commercial": true`, `"commercial": comes twice`},
+		{"distances of one's own", `"commercial"`, `"accept": 0.4, "commercial"`, `unknown field "accept"`},
 		{"key twice inside", `"output": 512`, `"output": 512, "output": 128`, `"output": comes twice`},
-		{"capitals", `"accept"`, `"Accept"`, "capitals"},
+		{"capitals", `"what"`, `"What"`, "capitals"},
 		{"no name", `"name": "mine",`, "", "name: "},
 		{"a path for a name", `"mine"`, `"../mine"`, "name: "},
 		{"no licence", `"CC-BY-NC-4.0"`, `""`, "licence: "},
 		{"lines in the licence", `"CC-BY-NC-4.0"`, `"a\nb"`, "licence: "},
 		{"nothing on commerce", `"commercial": false,`, "", "commercial: "},
 		{"no training data", `"training": "faces of people who agreed",`, "", "training: "},
-		{"accepts all", `"accept": 0.4`, `"accept": 1.5`, "accept: "},
-		{"accepts none", `"accept": 0.4`, `"accept": 0`, "accept: "},
-		{"no gap", `"reject": 0.6`, `"reject": 0.4`, "reject: "},
 		{"detector", `"yunet"`, `"mtcnn"`, "detector.kind: "},
 		{"odd width", `"width": 640`, `"width": 650`, "detector: width"},
 		{"huge", `"width": 640`, `"width": 64000`, "detector: width"},
@@ -91,7 +87,7 @@ func TestMalformedDescriptions(t *testing.T) {
 		{"no size", `"size": 20`, `"size": 0`, "files[1]: size"},
 		{"short sum", `"size": 20, "sha256": "00`, `"size": 20, "sha256": "`, "files[1]: sha256"},
 		{"capitals in a sum", `"size": 20, "sha256": "00`, `"size": 20, "sha256": "FF`, "files[1]: sha256"},
-		{"a number that is none", `"accept": 0.4`, `"accept": "0.4"`, "not a description"},
+		{"a number that is none", `"output": 512`, `"output": "512"`, "not a description"},
 	} {
 		text := strings.Replace(described, c.old, c.new, 1)
 		if text == described {
@@ -115,8 +111,7 @@ func TestManifestObeysItsOwnRules(t *testing.T) {
 		}
 		commercial := !s.NonCommercial
 		d := description{
-			Name: s.Name, What: s.What, Licence: s.Licence, Commercial: &commercial, Training: s.Training,
-			Accept: float64(s.Policy.Accept), Reject: float64(s.Policy.Reject), Networks: s.Networks,
+			Name: s.Name, What: s.What, Licence: s.Licence, Commercial: &commercial, Training: s.Training, Networks: s.Networks,
 		}
 		for _, f := range s.Files {
 			d.Files = append(d.Files, describedFile{f.Name, f.Size, f.SHA256})
@@ -129,7 +124,7 @@ func TestManifestObeysItsOwnRules(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 		}
-		if !reflect.DeepEqual(got.Networks, s.Networks) || got.Policy != s.Policy || got.Templates != s.Templates {
+		if !reflect.DeepEqual(got.Networks, s.Networks) || got.Templates != s.Templates {
 			t.Errorf("%s: read as %+v", s.Name, got)
 		}
 	}
@@ -178,7 +173,7 @@ func FuzzParseDescription(f *testing.F) {
 				t.Errorf("file %q", file.Name)
 			}
 		}
-		if s.Policy.Accept <= 0 || s.Policy.Accept >= s.Policy.Reject || s.Policy.Accept >= 1 || len(s.Networks.Embedder.Deviation) != 3 || s.ModelID().SHA256 == "" {
+		if len(s.Networks.Embedder.Deviation) != 3 || s.ModelID().SHA256 == "" {
 			t.Errorf("passed: %+v", s)
 		}
 	})

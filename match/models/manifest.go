@@ -1,10 +1,6 @@
 package models
 
-import (
-	"runtime"
-
-	"github.com/facegate/facegate/match"
-)
+import "runtime"
 
 const (
 	// sdistModels is the folder of the .dat files in face_recognition_models.
@@ -37,7 +33,6 @@ func dlibSet() Set {
 		Training: "templates: about 3 million faces of 7485 people, from FaceScrub, VGG Face and pictures from the web; " +
 			"landmarks: 7198 faces from the web",
 		Engine:    "dlib",
-		Policy:    match.DefaultPolicy(),
 		Templates: "dlib_face_recognition_resnet_model_v1.dat",
 		Package: Package{
 			Manager: "pip",
@@ -93,7 +88,6 @@ func faceplugin() Set {
 		Licence:   "MIT",
 		Training:  "unknown: its authors do not say",
 		Engine:    "onnx",
-		Policy:    match.Policy{Accept: 0.50, Reject: 0.75},
 		Templates: "fr_feature.onnx",
 		Package:   Package{Manager: "npm", Name: "faceplugin-face-recognition-js", Version: "0.0.1"},
 		Networks: Networks{
@@ -124,7 +118,6 @@ func edge() Set {
 		Licence:   "YuNet: MIT; MobileFaceNet: Apache-2.0",
 		Training:  "detector: WIDER FACE; templates: MS-Celeb-1M, which its publisher has withdrawn",
 		Engine:    "onnx",
-		Policy:    match.Policy{Accept: 0.54, Reject: 0.70},
 		Templates: "MobileFaceNet.onnx",
 		Networks: Networks{
 			Detector:  Detector{Kind: YuNet, File: "face_detection_yunet_2023mar.onnx", Width: 640, Height: 640},

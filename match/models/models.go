@@ -54,10 +54,9 @@ type Set struct {
 	Package   Package
 	Files     []File
 
-	Engine        string       // the engine that runs the set: dlib or onnx; empty for a set without models
-	Policy        match.Policy // thresholds used until a calibration replaces them
-	NonCommercial bool         // whether the licence forbids commercial use
-	Networks      Networks     // for the engine onnx
+	Engine        string   // the engine that runs the set: dlib or onnx; empty for a set without models
+	NonCommercial bool     // whether the licence forbids commercial use
+	Networks      Networks // for the engine onnx
 }
 
 // ModelID returns how the set is named in events and on the command line.

@@ -78,8 +78,8 @@ func TestManifestIsComplete(t *testing.T) {
 		if s.Name == "" || s.What == "" || s.Licence == "" || s.Package.Manager == "pip" && len(s.Package.SHA256) != 64 {
 			t.Errorf("set %+v lacks a fact", s)
 		}
-		if (s.Engine != "") != (s.Templates != "") || s.Engine != "" && !(s.Policy.Accept > 0 && s.Policy.Accept < s.Policy.Reject) {
-			t.Errorf("set %s: engine %q, templates %q, policy %v", s.Name, s.Engine, s.Templates, s.Policy)
+		if (s.Engine != "") != (s.Templates != "") {
+			t.Errorf("set %s: engine %q, templates %q", s.Name, s.Engine, s.Templates)
 		}
 		if s.Templates != "" && (s.Training == "" || s.ModelID().SHA256 == "") {
 			t.Errorf("set %s: no training data, or no file %s", s.Name, s.Templates)

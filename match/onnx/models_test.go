@@ -97,9 +97,6 @@ func TestSamePersonIsNearAndOthersAreFar(t *testing.T) {
 		if got < want-tolerance || got > want+tolerance {
 			t.Errorf("distance to %s is %.3f, want %.3f", name, got, want)
 		}
-		if verdict, _ := s.Policy.Judge([]match.Score{got}); (verdict == match.Match) != (name != "biden.jpg") {
-			t.Errorf("%s: %v", name, verdict)
-		}
 	}
 }
 

@@ -44,7 +44,7 @@ func newBench(t *testing.T) *bench {
 	l.Frames, l.Matcher, l.Record, l.Door, l.Panel = b.latest, b.matcher, b.record, b.door, b.panel
 	l.Camera = func() error { b.mu.Lock(); defer b.mu.Unlock(); return b.camera }
 	l.Lockout = &attempt.Lockout{Store: b.record, After: 5, Delay: 30 * time.Second, Max: 5 * time.Minute, Disable: 50, Block: 24 * time.Hour, Forget: 24 * time.Hour, Log: slog.New(slog.DiscardHandler)}
-	l.Policy = match.DefaultPolicy()
+	l.Policy = match.Policy{Accept: 0.45, Reject: 0.60}
 	l.Deadline, l.Probes, l.Spacing, l.Fresh, l.Stalled = 8*time.Second, 3, 100*time.Millisecond, 500*time.Millisecond, 3*time.Second
 	l.Authorise, l.Wait, l.PulseLength = attempt.Always, 5*time.Second, 800*time.Millisecond
 	l.Phase = func(p attempt.Phase) { b.mu.Lock(); defer b.mu.Unlock(); b.phases = append(b.phases, p) }

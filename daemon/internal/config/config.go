@@ -11,11 +11,7 @@
 // Secrets never stand in the file; it names the files that hold them.
 package config
 
-import (
-	"time"
-
-	"github.com/facegate/facegate/match"
-)
+import "time"
 
 // A Config is everything an operator can set. Field names in YAML are the
 // lower-case words in the tags.
@@ -92,22 +88,24 @@ type Document struct {
 	Button  Line     `yaml:"button"`
 }
 
-// Match is the local engine and its thresholds.
+// Match is the local engine and its thresholds, which are rates, or distances
+// instead.
 type Match struct {
 	Engine      string        `yaml:"engine"` // dlib or onnx
-	Accept      float64       `yaml:"accept"`
-	Reject      float64       `yaml:"reject"`
-	DistancesOf string        `yaml:"distances_of"` // the model set that Accept and Reject are for; another one is judged by its own
-	Rates                     // instead of Accept and Reject, which are 0 until the daemon derives them
-	Calibration string        `yaml:"calibration"` // file; empty: the one that ships for the model, if there is one
-	Threads     int           `yaml:"threads"`     // of the linear-algebra library
-	Hang        time.Duration `yaml:"hang"`        // a call that takes longer is an engine fault
+	Rates                     // turned into Accept and Reject by the daemon
+	Accept      float64       `yaml:"accept"`       // a distance; 0: AcceptFMR says it
+	Reject      float64       `yaml:"reject"`       // a distance; 0: RejectFNMR says it
+	DistancesOf string        `yaml:"distances_of"` // the model set that Accept and Reject are for, where the file gives them
+	Calibration string        `yaml:"calibration"`  // file; empty: the one that ships for the model, if there is one
+	Threads     int           `yaml:"threads"`      // of the linear-algebra library
+	Hang        time.Duration `yaml:"hang"`         // a call that takes longer is an engine fault
 }
 
-// Rates are thresholds as the error rates of one comparison.
+// Rates are thresholds as the error rates of one comparison. They are 0 where
+// the file gives distances.
 type Rates struct {
-	AcceptFMR  float64 `yaml:"accept_fmr"`  // pairs of different people that match; 0: Accept says it
-	RejectFNMR float64 `yaml:"reject_fnmr"` // pairs of one person that are no match; 0: Reject says it
+	AcceptFMR  float64 `yaml:"accept_fmr"`  // pairs of different people that match
+	RejectFNMR float64 `yaml:"reject_fnmr"` // pairs of one person that are no match
 }
 
 // Given says whether thresholds are rates.
@@ -267,7 +265,6 @@ type Log struct {
 
 // Default returns the configuration that an empty file gives.
 func Default() Config {
-	policy := match.DefaultPolicy()
 	usual := Line{Line: -1, Pull: "none", Debounce: 20 * time.Millisecond}
 	return Config{
 		Device: Device{Base: "facegate", Site: "default"},
@@ -279,11 +276,13 @@ func Default() Config {
 			Fresh: 500 * time.Millisecond, Stalled: 2 * time.Second,
 		},
 		Document: Document{Driver: "v4l2", Device: "/dev/video2", Format: "auto", Width: 1920, Height: 1080, FPS: 5, Button: usual},
-		Match:    Match{Engine: "dlib", Accept: float64(policy.Accept), Reject: float64(policy.Reject), DistancesOf: "dlib", Threads: 1, Hang: 5 * time.Second},
-		Cloud:    defaultCloud(),
-		Quality:  Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60, MaxIDGlare: 0.4},
-		PAD:      PAD{Challenge: "off", Within: 5 * time.Second},
-		Attempt:  Attempt{Deadline: 8 * time.Second, Frames: 3, Spacing: 100 * time.Millisecond},
+		Match: Match{
+			Engine: "dlib", Rates: Rates{AcceptFMR: 1e-4, RejectFNMR: 0.02}, Threads: 1, Hang: 5 * time.Second,
+		},
+		Cloud:   defaultCloud(),
+		Quality: Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60, MaxIDGlare: 0.4},
+		PAD:     PAD{Challenge: "off", Within: 5 * time.Second},
+		Attempt: Attempt{Deadline: 8 * time.Second, Frames: 3, Spacing: 100 * time.Millisecond},
 		Lockout: Lockout{
 			After: 5, Delay: 30 * time.Second, Max: 15 * time.Minute, Disable: 50, Block: 24 * time.Hour, Forget: 24 * time.Hour,
 		},

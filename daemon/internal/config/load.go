@@ -51,14 +51,25 @@ func Parse(name string, data []byte) (Config, error) {
 	cfg := Default()
 	d.root(&cfg, root)
 	cfg.source, cfg.doubts = d.source, d.problems
+	cfg.Match.choose(d.source)
 	problems := sorted(append(d.problems, validate(cfg)...))
 	if len(problems) > 0 {
 		return cfg, problems
 	}
-	if cfg.Match.Rates.Given() {
-		cfg.Match.Accept, cfg.Match.Reject = 0, 0 // matches nothing, should they never be derived
-	}
 	return cfg, nil
+}
+
+// choose lets distances in the file take the place of the rates that are the
+// default.
+func (m *Match) choose(file source) {
+	if m.Accept == 0 && m.Reject == 0 {
+		return
+	}
+	for key, rate := range map[string]*float64{"match.accept_fmr": &m.AcceptFMR, "match.reject_fnmr": &m.RejectFNMR} {
+		if _, given := file.lines[key]; !given {
+			*rate = 0
+		}
+	}
 }
 
 // Doubts returns the problems for which it is not known what the file means by

@@ -36,7 +36,7 @@ device: {site: harbour, name: gate-3}
 camera:
   driver: replay
   replay: [/srv/a.jpg, "/srv/b"]
-match: {accept: 0.4, reject: 1}
+match: {accept: 0.4, reject: 1, distances_of: dlib}
 attempt: {deadline: 1m, frames: 5}
 board: {driver: gpio}
 door:
@@ -51,7 +51,7 @@ journal: {max_bytes: 1GiB}
 	want := config.Default()
 	want.Device.Site, want.Device.Name = "harbour", "gate-3"
 	want.Camera.Driver, want.Camera.Replay = "replay", []string{"/srv/a.jpg", "/srv/b"}
-	want.Match.Accept, want.Match.Reject = 0.4, 1
+	want.Match.Accept, want.Match.Reject, want.Match.DistancesOf, want.Match.Rates = 0.4, 1, "dlib", config.Rates{}
 	want.Attempt.Deadline, want.Attempt.Frames = time.Minute, 5
 	want.Board.Driver = "gpio"
 	want.Door.Output.Chip, want.Door.Output.Line, want.Door.Output.ActiveLow = "gpiochip0", 17, true
@@ -98,9 +98,12 @@ func TestProblems(t *testing.T) {
 		{"size beyond 63 bits", "journal: {max_bytes: 9999999999GiB}\n", `c.yaml:1: journal.max_bytes: must be a size with a unit, as in 512KiB or 256MiB, not "9999999999GiB"`},
 		{"small journal", "journal: {max_bytes: 512KiB}\n", "c.yaml:1: journal.max_bytes: must be 4MiB to 1024GiB, not 512KiB"},
 
-		{"thresholds", "match:\n  accept: 0.7\n", "c.yaml:1: match.reject: must be above match.accept (0.7) and at most 2, not 0.6"},
-		{"equal thresholds", "match:\n  accept: 0.5\n  reject: 0.5\n", "c.yaml:3: match.reject: must be above match.accept (0.5) and at most 2, not 0.5"},
-		{"accept nothing", "match: {accept: 0}\n", "c.yaml:1: match.accept: must be a distance above 0 and below 2, not 0"},
+		{"thresholds", "match:\n  distances_of: dlib\n  accept: 0.7\n  reject: 0.6\n", "c.yaml:4: match.reject: must be above match.accept (0.7) and at most 2, not 0.6"},
+		{"equal thresholds", "match:\n  distances_of: dlib\n  accept: 0.5\n  reject: 0.5\n", "c.yaml:4: match.reject: must be above match.accept (0.5) and at most 2, not 0.5"},
+		{"accept without reject", "match: {accept: 0.4}\n", "c.yaml:1: match.reject: must be given beside match.accept"},
+		{"reject without accept", "match: {accept: 0, reject: 0.6}\n", "c.yaml:1: match.accept: must be given beside match.reject"},
+		{"accept less than nothing", "match: {accept: -1, reject: 0.6, distances_of: dlib}\n", "c.yaml:1: match.accept: must be a distance above 0 and below 2, not -1"},
+		{"no thresholds", "match: {accept_fmr: 0, reject_fnmr: 0}\n", "c.yaml:1: match: has no thresholds: give accept_fmr and reject_fnmr, or accept and reject"},
 		{"no frames", "attempt: {frames: 0}\n", "c.yaml:1: attempt.frames: must be 1 to 9, not 0"},
 		{"ten frames", "attempt: {frames: 10}\n", "c.yaml:1: attempt.frames: must be 1 to 9, not 10"},
 		{"short deadline", "attempt: {deadline: 999ms}\n", "c.yaml:1: attempt.deadline: must be 1s to 1m0s, not 999ms"},
@@ -113,8 +116,11 @@ func TestProblems(t *testing.T) {
 		{"glare", "quality: {max_id_glare: 40}\n", "c.yaml:1: quality.max_id_glare: must be 0 to 1, not 40"},
 		{"luma order", "quality: {min_luma: 220}\n", "c.yaml:1: quality.max_luma: must be above quality.min_luma (220), not 220"},
 		{"lockout order", "lockout: {max: 1s}\n", "c.yaml:1: lockout.max: must not be below lockout.delay (30s), not 1s"},
-		{"half of the rates", "match: {accept_fmr: 1e-4}\n", "c.yaml:1: match.reject_fnmr: must be given beside match.accept_fmr"},
-		{"other half of the rates", "match: {reject_fnmr: 0.01}\n", "c.yaml:1: match.accept_fmr: must be given beside match.reject_fnmr"},
+		{"half of the rates", "match: {reject_fnmr: 0}\n", "c.yaml:1: match.reject_fnmr: must be 0.0001 to 0.2, not 0"},
+		{"other half of the rates", "match: {accept_fmr: 0}\n", "c.yaml:1: match.accept_fmr: must be 1e-07 to 0.01, not 0"},
+		{"a rate beside distances", "match: {accept: 0.4, accept_fmr: 1e-4, reject: 0.6}\n",
+			"c.yaml:1: match.accept: is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other\n" +
+				"c.yaml:1: match.reject: is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other"},
 		{"loose rate", "match:\n  accept_fmr: 0.02\n  reject_fnmr: 0.01\n", "c.yaml:2: match.accept_fmr: must be 1e-07 to 0.01, not 0.02"},
 		{"negative rate", "match:\n  accept_fmr: 1e-4\n  reject_fnmr: -1\n", "c.yaml:3: match.reject_fnmr: must be 0.0001 to 0.2, not -1"},
 		{"rates and distances", "match:\n  accept: 0.4\n  accept_fmr: 1e-4\n  reject_fnmr: 0.01\n  reject: 0.6\n",
@@ -222,7 +228,9 @@ func TestAllowed(t *testing.T) {
 		"inbox beside data": "sources: {inbox: {enabled: true, dir: /var/lib/facegate-inbox}}",
 		"end of document":   "data: /a\n...\n",
 		"rates":             "match: {accept_fmr: 1e-4, reject_fnmr: 0.005, calibration: /etc/facegate/site.json}",
-		"rates that are 0":  "match: {accept: 0.4, reject: 0.5, accept_fmr: 0, reject_fnmr: 0}",
+		"rates that are 0":  "match: {accept: 0.4, reject: 0.5, distances_of: dlib, accept_fmr: 0, reject_fnmr: 0}",
+		"distances alone":   "match: {accept: 0.4, reject: 0.5, distances_of: dlib}",
+		"one rate":          "match: {accept_fmr: 1e-5}",
 	} {
 		if _, err := config.Parse("c.yaml", []byte(yaml)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -230,15 +238,21 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// Rates are no distances yet. Until a calibration makes some of them, nothing
-// matches, least of all at the distances of the defaults.
+// Rates, also those of the default, are no distances yet. Until a calibration
+// makes some of them, nothing matches.
 func TestRatesAloneMatchNothing(t *testing.T) {
-	cfg, err := config.Parse("c.yaml", []byte("match: {accept_fmr: 1e-4, reject_fnmr: 0.005}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m := cfg.Match; m.Accept != 0 || m.Reject != 0 || m.AcceptFMR != 1e-4 || m.RejectFNMR != 0.005 {
-		t.Errorf("got %+v", m)
+	for text, want := range map[string]config.Match{
+		"": {Rates: config.Rates{AcceptFMR: 1e-4, RejectFNMR: 0.02}},
+		"match: {accept_fmr: 1e-5, reject_fnmr: 0.005}\n":         {Rates: config.Rates{AcceptFMR: 1e-5, RejectFNMR: 0.005}},
+		"match: {accept: 0.3, reject: 0.8, distances_of: dlib}\n": {Accept: 0.3, Reject: 0.8},
+	} {
+		cfg, err := config.Parse("c.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := cfg.Match; m.Accept != want.Accept || m.Reject != want.Reject || m.Rates != want.Rates {
+			t.Errorf("%q: got %+v", text, m)
+		}
 	}
 }
 

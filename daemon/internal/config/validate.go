@@ -138,7 +138,6 @@ func usbID() *regexp.Regexp {
 func (c *checker) match() {
 	m, q := c.cfg.Match, c.cfg.Quality
 	c.oneOf("match.engine", m.Engine, "dlib", "onnx")
-	c.distances()
 	c.thresholds()
 	within(c, "match.threads", m.Threads, 1, 64)
 	within(c, "match.hang", m.Hang, time.Second, time.Minute)
@@ -185,56 +184,57 @@ func (c *checker) pad() {
 	}
 }
 
+// thresholds are rates that a calibration turns into distances, or distances.
+func (c *checker) thresholds() {
+	m := c.cfg.Match
+	c.path("match.calibration", m.Calibration, true)
+	switch {
+	case m.Rates.Given():
+		c.rates()
+	case m.Accept == 0 && m.Reject == 0:
+		c.fail("match", "has no thresholds: give accept_fmr and reject_fnmr, or accept and reject")
+	case m.Accept == 0:
+		c.fail("match.accept", "must be given beside match.reject")
+	case m.Reject == 0:
+		c.fail("match.reject", "must be given beside match.accept")
+	default:
+		c.distances()
+	}
+}
+
+// rates demands that no distance stands beside them: it would be a second
+// answer to the same question.
+func (c *checker) rates() {
+	const leastFMR, mostFMR, leastFNMR, mostFNMR = 1e-7, 0.01, 1e-4, 0.2
+	m := c.cfg.Match
+	for key, distance := range map[string]float64{"match.accept": m.Accept, "match.reject": m.Reject} {
+		if distance != 0 {
+			c.fail(key, "is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other")
+		}
+	}
+	if m.Accept == 0 && m.Reject == 0 {
+		within(c, "match.accept_fmr", m.AcceptFMR, leastFMR, mostFMR)
+		within(c, "match.reject_fnmr", m.RejectFNMR, leastFNMR, mostFNMR)
+	}
+}
+
 // distances of one model set mean nothing for another: what is far apart for one
 // may be near for the next, and would open the door.
 func (c *checker) distances() {
 	m, set := c.cfg.Match, c.cfg.Models.Set
-	for _, key := range []string{"match.accept", "match.reject"} {
-		_, given := c.cfg.source.lines[key]
-		if !given && m.DistancesOf != Default().Match.DistancesOf && !m.Rates.Given() {
-			c.fail("match.distances_of", "%s needs %s too: its default is a distance of %s", quoted(m.DistancesOf), key, Default().Match.DistancesOf)
-		}
-		if given && m.DistancesOf != set {
-			c.fail(key, "is a distance of model set %s (match.distances_of), but models.set is %s: "+
-				"remove match.accept and match.reject to use those of %[2]s, or set them for it with match.distances_of: %[2]s", quoted(m.DistancesOf), quoted(set))
-		}
-	}
-}
-
-// thresholds are distances, or rates that a calibration turns into distances.
-func (c *checker) thresholds() {
-	m := c.cfg.Match
-	c.path("match.calibration", m.Calibration, true)
-	if m.Rates.Given() {
-		c.rates()
-		return
-	}
 	if !(m.Accept > 0 && m.Accept < 2) {
 		c.fail("match.accept", "must be a distance above 0 and below 2, not %v", m.Accept)
 	}
 	if !(m.Reject > m.Accept && m.Reject <= 2) {
 		c.fail("match.reject", "must be above match.accept (%v) and at most 2, not %v", m.Accept, m.Reject)
 	}
-}
-
-// rates demands both of them, and no distance beside them: it would be a second
-// answer to the same question.
-func (c *checker) rates() {
-	const leastFMR, mostFMR, leastFNMR, mostFNMR = 1e-7, 0.01, 1e-4, 0.2
-	m := c.cfg.Match
-	switch {
-	case m.AcceptFMR == 0:
-		c.fail("match.accept_fmr", "must be given beside match.reject_fnmr")
-	case m.RejectFNMR == 0:
-		c.fail("match.reject_fnmr", "must be given beside match.accept_fmr")
+	switch m.DistancesOf {
+	case set:
+	case "":
+		c.fail("match.distances_of", "must name the model set that match.accept and match.reject are distances of (models.set is %s)", quoted(set))
 	default:
-		within(c, "match.accept_fmr", m.AcceptFMR, leastFMR, mostFMR)
-		within(c, "match.reject_fnmr", m.RejectFNMR, leastFNMR, mostFNMR)
-	}
-	for _, key := range []string{"match.accept", "match.reject"} {
-		if _, given := c.cfg.source.lines[key]; given {
-			c.fail(key, "is a distance, but thresholds are rates here (match.accept_fmr, match.reject_fnmr): remove one or the other")
-		}
+		c.fail("match.distances_of", "match.accept and match.reject are distances of model set %s, but models.set is %s: "+
+			"remove all three to ask for error rates, or give those of %[2]s", quoted(m.DistancesOf), quoted(set))
 	}
 }
 

@@ -30,7 +30,7 @@ func start(t *testing.T, e match.Engine) *matcher.Matcher {
 	t.Helper()
 	return run(t, e, matcher.Options{
 		Limits:   quality.Limits{MinSize: 80, MaxLuma: 255, MaxClipped: 1},
-		Document: document.Options{MinFace: 60, Policy: match.DefaultPolicy()},
+		Document: document.Options{MinFace: 60, Policy: match.Policy{Accept: 0.45, Reject: 0.60}},
 		Hang:     hang,
 	})
 }
@@ -223,7 +223,7 @@ func TestIDGates(t *testing.T) {
 		{"blurred", clear, matcher.IDLimits{MinSharpness: 1000}, event.IDBlurred},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := run(t, &whole{}, matcher.Options{Document: document.Options{MinFace: 60, Policy: match.DefaultPolicy()}, ID: tt.limits, Hang: hang})
+			m := run(t, &whole{}, matcher.Options{Document: document.Options{MinFace: 60, Policy: match.Policy{Accept: 0.45, Reject: 0.60}}, ID: tt.limits, Hang: hang})
 			_, err := m.Reference(t.Context(), encode(t, tt.img))
 			refusal, refused := errors.AsType[*attempt.Refusal](err)
 			if refused != (tt.want != "") || refused && refusal.Reason != tt.want || !refused && err != nil {

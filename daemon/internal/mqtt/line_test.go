@@ -105,7 +105,7 @@ func p99(took []time.Duration) time.Duration {
 func decide(t *testing.T, k *kiosk) func() time.Duration {
 	l := attempt.New()
 	l.Frames, l.Camera, l.Matcher, l.Record = attempttest.Instant{}, func() error { return nil }, attempttest.Instant{}, k.Journal
-	l.Lockout, l.Policy = &attempt.Lockout{}, match.DefaultPolicy()
+	l.Lockout, l.Policy = &attempt.Lockout{}, match.Policy{Accept: 0.45, Reject: 0.60}
 	l.Deadline, l.Probes, l.Fresh, l.Stalled = time.Minute, 1, time.Minute, time.Minute
 	l.Authorise = attempt.Always
 	l.Phase, l.Hint, l.Outcome = func(attempt.Phase) {}, func(string, attempt.Hint) {}, func(event.Event) {}
