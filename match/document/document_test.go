@@ -100,13 +100,13 @@ func TestPortraitIsFoundAtEveryTurnAndSize(t *testing.T) {
 	}
 }
 
-func TestUprightCardNeedsFourCalls(t *testing.T) {
+func TestUprightCardNeedsSixCalls(t *testing.T) {
 	engine := &matchtest.Engine{MinSide: 80}
 	if _, err := document.Find(t.Context(), engine, page(1011, 638, painted{square(60, 150, 180), 100}), options()); err != nil {
 		t.Fatal(err)
 	}
-	if engine.Calls() != 4 {
-		t.Errorf("%d calls, want 4: search, closer look, upside down, rivals", engine.Calls())
+	if engine.Calls() != 6 {
+		t.Errorf("%d calls, want 6: search, closer look, the three other turns, rivals", engine.Calls())
 	}
 }
 
@@ -169,6 +169,24 @@ func TestFaceOnItsHeadIsTurned(t *testing.T) {
 		}
 		if want := (4 - turns) % 4; got.Turns != want {
 			t.Errorf("turned by %d: turns %d, want %d", turns, got.Turns, want)
+		}
+	}
+}
+
+// What went wrong: RFB-320 finds most faces that lie on their side, larger than
+// they are. One in three of small portraits came out turned, and matched nobody.
+func TestFaceOnItsSideIsTurned(t *testing.T) {
+	for _, side := range []int{90, 200} {
+		flat := page(506, 319, painted{square(30, 75, side), 100})
+		for turns := range 4 {
+			engine := &matchtest.Engine{MinSide: 80, UpsideDown: true, OnSide: true}
+			got, err := document.Find(t.Context(), engine, picture.Rotate(flat, turns), options())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (4 - turns) % 4; got.Turns != want {
+				t.Errorf("side of %d, turned by %d: turns %d, want %d", side, turns, got.Turns, want)
+			}
 		}
 	}
 }

@@ -115,28 +115,38 @@ func (f *finder) portrait(ctx context.Context) (sighting, error) {
 	return f.upright(ctx, face)
 }
 
-// upright decides whether a face that was found stands on its head: with its
-// mouth for eyes, one in ten passes for a face upside down too. There, fewer
-// sizes show it, and its template wavers from one to the next.
+// upright decides which way up a face is that was found in one turn. With its
+// mouth for eyes, one in ten passes for a face upside down too, and some
+// detectors find most faces that lie on their side. There, fewer sizes show it,
+// and its template wavers from one to the next.
 func (f *finder) upright(ctx context.Context, face sighting) (sighting, error) {
-	over := face
-	over.turns = (face.turns + 2) % 4
-	over, ok, err := f.look(ctx, over, closeUp)
-	if err != nil || !ok {
-		return face, err
+	best, known := face, false
+	var steady steadiness
+	for _, turns := range []int{2, 1, 3} {
+		other := face
+		other.turns = (face.turns + turns) % 4
+		other, ok, err := f.look(ctx, other, closeUp)
+		if err != nil {
+			return sighting{}, err
+		}
+		if !ok {
+			continue
+		}
+		if !known {
+			known = true
+			if steady, err = f.steadiness(ctx, best); err != nil {
+				return sighting{}, err
+			}
+		}
+		s, err := f.steadiness(ctx, other)
+		if err != nil {
+			return sighting{}, err
+		}
+		if s.seen > steady.seen || s.seen == steady.seen && s.spread < steady.spread {
+			best, steady = other, s
+		}
 	}
-	steady, err := f.steadiness(ctx, face)
-	if err != nil {
-		return sighting{}, err
-	}
-	other, err := f.steadiness(ctx, over)
-	if err != nil {
-		return sighting{}, err
-	}
-	if other.seen > steady.seen || other.seen == steady.seen && other.spread < steady.spread {
-		return over, nil
-	}
-	return face, nil
+	return best, nil
 }
 
 // A steadiness says how alike a face looks at several sizes.

@@ -57,6 +57,7 @@ func Paint(img draw.Image, box image.Rectangle, p Person) {
 type Engine struct {
 	MinSide    int   // pixels; faces with a shorter side are not found
 	UpsideDown bool  // faces are found on their heads too, with templates that waver with the size
+	OnSide     bool  // and so are faces that lie on their side
 	Fail       error // returned by Faces, if not nil
 
 	calls atomic.Int64
@@ -118,16 +119,18 @@ func (e *Engine) face(img image.Image, above, below patch) (match.Face, bool) {
 	slack := 3 + above.box.Dx()/20
 	near := func(a, b int) bool { return a-b <= slack && b-a <= slack }
 	a, b := above.box, below.box
-	if above.upper == below.upper || !near(a.Min.X, b.Min.X) || !near(a.Max.X, b.Max.X) || !near(a.Max.Y, b.Min.Y) {
+	stands := near(a.Min.X, b.Min.X) && near(a.Max.X, b.Max.X) && near(a.Max.Y, b.Min.Y)
+	lies := near(a.Min.Y, b.Min.Y) && near(a.Max.Y, b.Max.Y) && near(a.Max.X, b.Min.X)
+	if above.upper == below.upper || !stands && !(lies && e.OnSide) {
 		return match.Face{}, false
 	}
 	box := a.Union(b)
 	person := (above.person + below.person) / 2
 	mirage := person > 2.4 && max(img.Bounds().Dx(), img.Bounds().Dy()) < MirageSide
-	if mirage || min(box.Dx(), box.Dy()) < e.MinSide || !above.upper && !e.UpsideDown {
+	if mirage || min(box.Dx(), box.Dy()) < e.MinSide || stands && !above.upper && !e.UpsideDown {
 		return match.Face{}, false
 	}
-	if !above.upper {
+	if lies || !above.upper {
 		person += float32(box.Dx()) / 500
 	}
 	return match.Face{Box: box, Points: []image.Point{box.Min, box.Max}, Template: match.Template{person}}, true
