@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"image/draw"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -60,6 +61,38 @@ func TestCanvasHasTheColoursOfThePicture(t *testing.T) {
 						t.Errorf("%s, bgr %v, area %d: plane %d is %.1f, want %.0f", name, bgr, i, plane, got, want[plane])
 					}
 				}
+			}
+		}
+	}
+}
+
+// What cameras deliver goes to the network by a way of its own. It must be the
+// same to the last bit, as thresholds were found by the other one: a picture whose
+// chroma was repeated for every pixel takes that.
+func TestCameraFramesAreDrawnAsAnyPicture(t *testing.T) {
+	for name, ratio := range map[string]image.YCbCrSubsampleRatio{"422": image.YCbCrSubsampleRatio422, "420": image.YCbCrSubsampleRatio420} {
+		for _, bgr := range []bool{false, true} {
+			half := image.NewYCbCr(image.Rect(0, 0, 46, 26), ratio)
+			for _, values := range [][]byte{half.Y, half.Cb, half.Cr} {
+				for i := range values {
+					values[i] = byte(i*i*31 + 7*i + len(values))
+				}
+			}
+			full := image.NewYCbCr(half.Rect, image.YCbCrSubsampleRatio444)
+			for y := range half.Rect.Dy() {
+				for x := range half.Rect.Dx() {
+					at, from := full.COffset(x, y), half.COffset(x, y)
+					full.Y[at], full.Cb[at], full.Cr[at] = half.Y[half.YOffset(x, y)], half.Cb[from], half.Cr[from]
+				}
+			}
+			drawn := func(img image.Image) []float32 {
+				c := canvas{width: 64, height: 32, norm: newNorm(bgr, [3]float64{10, 20, 30}, [3]float64{2, 4, 8})}
+				dst, p := make([]float32, 3*64*32), newPixels(img)
+				c.draw(dst, &p)
+				return dst
+			}
+			if got, want := drawn(half), drawn(full); !slices.Equal(got, want) {
+				t.Errorf("%s, bgr %v: drawn otherwise", name, bgr)
 			}
 		}
 	}
