@@ -48,6 +48,7 @@ type Want int
 const (
 	Boxes     Want = iota // where the faces are
 	Templates             // and a template of each
+	Largest               // and a template of the largest; the others may have one
 )
 
 // A ModelID names the model that an engine runs.

@@ -90,6 +90,11 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 		}
 	}
 	slices.SortStableFunc(faces, func(a, b match.Face) int { return b.Box.Dx()*b.Box.Dy() - a.Box.Dx()*a.Box.Dy() })
+	if want == match.Largest {
+		for i := range faces[min(1, len(faces)):] {
+			faces[1+i].Template = nil
+		}
+	}
 	return faces, nil
 }
 

@@ -154,7 +154,8 @@ type sighting struct {
 
 // Faces implements [match.Engine]. Boxes lie within the picture, and Points
 // are those of a sighting. At most [MaxFaces] are returned. A face that
-// cannot be turned upright by its points is left out.
+// cannot be turned upright by its points is left out when its template is due,
+// and the next one is the largest.
 func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
 	if img.Bounds().Empty() {
 		return nil, nil
@@ -175,7 +176,7 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 	found := make([]match.Face, 0, len(e.faces))
 	for _, s := range e.faces {
 		f := s.face(img.Bounds())
-		if want == match.Templates {
+		if want == match.Templates || want == match.Largest && len(found) == 0 {
 			if err := ctx.Err(); err != nil {
 				return nil, context.Cause(ctx)
 			}

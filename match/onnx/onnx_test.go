@@ -137,6 +137,24 @@ func TestTemplateIsThatOfItsFace(t *testing.T) {
 	}
 }
 
+// The people in the queue behind cost no template.
+func TestOnlyTheLargestHasATemplate(t *testing.T) {
+	f := &fakes{faces: [][6]float32{{0.8, 0, 0, 0.25, 0.25}, {0.9, 0.5, 0.5, 1, 1}, {0.9, 0.5, 0, 0.7, 0.2}}}
+	e := opened(t, f)
+	img := page(image.Rect(0, 0, 640, 480), map[image.Rectangle]uint8{image.Rect(320, 240, 640, 480): 204})
+	faces, err := e.Faces(t.Context(), img, match.Largest)
+	if err != nil || len(faces) != 3 {
+		t.Fatalf("%d faces, %v", len(faces), err)
+	}
+	all, err := e.Faces(t.Context(), img, match.Templates)
+	if err != nil || !slices.Equal(faces[0].Template, all[0].Template) {
+		t.Errorf("template %v, want %v (%v)", faces[0].Template, all[0].Template, err)
+	}
+	if faces[1].Template != nil || faces[2].Template != nil {
+		t.Error("smaller faces have templates")
+	}
+}
+
 func TestFacesComeLargestFirstAndNotTooMany(t *testing.T) {
 	f := &fakes{}
 	for i := range 5 {

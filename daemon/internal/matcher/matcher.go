@@ -285,7 +285,7 @@ func (m *Matcher) LookAt(ctx context.Context, img image.Image) (Sight, error) {
 }
 
 func (m *Matcher) look(ctx context.Context, img image.Image) (Sight, error) {
-	faces, err := m.engine.Faces(ctx, img, match.Templates)
+	faces, err := m.engine.Faces(ctx, img, match.Largest)
 	if err != nil {
 		return Sight{}, err
 	}
