@@ -219,6 +219,10 @@ const (
 // hintEvery is the least time between two hints of one attempt.
 const hintEvery = 250 * time.Millisecond
 
+// vacantPause is how long nobody looks after a frame without a face: whoever
+// steps up is seen that much later, and until then the processor rests.
+const vacantPause = 200 * time.Millisecond
+
 // recordWait bounds one write of the journal. A disk slower than this is a
 // journal fault, and the door stays shut: whoever was let through may be gone.
 const recordWait = 3 * time.Second

@@ -234,6 +234,24 @@ func TestFramesFromBeforeTheAttemptDoNotCount(t *testing.T) {
 	})
 }
 
+func TestNobodyThereIsLookedForFiveTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.matcher.flaws = []attempt.Flaw{attempt.NoFace, attempt.NoFace, attempt.FaceDark, ""}
+		b.start(t)
+		b.attempt(t, opener())
+		if len(b.matcher.frames) < 4 {
+			t.Fatalf("%d frames looked at", len(b.matcher.frames))
+		}
+		for i, nobody := range []bool{true, true, false} {
+			gap := b.matcher.frames[i+1].Time.Sub(b.matcher.frames[i].Time)
+			if (gap >= 200*time.Millisecond) != nobody || gap > 300*time.Millisecond {
+				t.Errorf("frame %d follows after %v", i+1, gap)
+			}
+		}
+	})
+}
+
 func TestCameraLostDuringAnAttemptEndsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

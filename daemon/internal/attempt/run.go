@@ -215,6 +215,9 @@ func (a *run) probe(work context.Context, reference match.Template, c *Case) (sc
 		if look.Flaw != "" {
 			flaws[look.Flaw]++
 			a.hint(look.Flaw.hint())
+			if look.Flaw == NoFace {
+				after = f.Time.Add(vacantPause)
+			}
 			continue
 		}
 		score := a.Matcher.Score(reference, look.Template)

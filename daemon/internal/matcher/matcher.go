@@ -42,7 +42,8 @@ type Matcher struct {
 	hang     time.Duration
 	show     Show
 
-	jobs chan func()
+	jobs   chan func()
+	vacant vacancy // belongs to the worker
 }
 
 var _ attempt.Matcher = (*Matcher)(nil)
@@ -261,14 +262,23 @@ func Picture(f capture.Frame) (image.Image, error) {
 	return picture.Widen(img), nil
 }
 
-// Look examines a camera frame.
+// Look examines a camera frame. One that looks like the frame of less than a
+// second before, in which the engine found nobody, is not shown to the engine.
 func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
 		img, err := Picture(f)
 		if err != nil {
 			return attempt.Look{Flaw: attempt.BadFrame}, nil
 		}
+		seen := shadesOf(img)
+		if m.vacant.like(seen, f.Time) {
+			return attempt.Look{Flaw: attempt.NoFace}, nil
+		}
+		m.vacant = vacancy{}
 		sight, err := m.look(ctx, img)
+		if err == nil && sight.Faces == 0 {
+			m.vacant = vacancy{at: f.Time, shades: seen}
+		}
 		return sight.Look, err
 	})
 }
