@@ -82,8 +82,12 @@ demo: models
 	@go build -trimpath -o build/demo ./daemon/demo
 	@build/demo $(if $(KEEP),--keep)
 
-bench: models-onnx
+bench: models-onnx # with FROM=DIR, on the model set edge of that folder too
 	go test -tags "dlib integration" -run '^$$' -bench . -benchmem ./...
+ifdef FROM
+	FACEGATE_EDGE=$(abspath $(FROM)) go test -tags integration -run '^$$' -bench . -benchmem ./match/onnx
+	FACEGATE_EDGE=$(abspath $(FROM)) go test -tags "dlib integration" -run '^$$' -bench /edge -benchmem ./daemon/test
+endif
 
 # facegate and others on the same pictures, see docs/performance.md. PAIRS=DIR
 # has one folder of pictures per person, PEOPLE=200 takes so many of them, and

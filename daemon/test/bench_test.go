@@ -1,4 +1,4 @@
-//go:build dlib
+//go:build dlib && integration
 
 package test
 
@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"maps"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -28,7 +30,9 @@ import (
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/dlib"
 	"github.com/facegate/facegate/match/document"
+	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/models"
+	"github.com/facegate/facegate/match/onnx"
 	"github.com/facegate/facegate/match/quality"
 )
 
@@ -41,25 +45,65 @@ func check(b *testing.B, err error) {
 
 // spread reports the median, the 99th percentile and the most.
 func spread(b *testing.B, took []time.Duration) {
-	slices.Sort(took)
-	at := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
+	b.Helper()
+	at := quantiles(took)
 	b.ReportMetric(at(0.50), "p50-ms")
 	b.ReportMetric(at(0.99), "p99-ms")
 	b.ReportMetric(at(1), "max-ms")
 	b.ReportMetric(0, "ns/op")
 }
 
+// quantiles returns what of took is at a share of it, in milliseconds.
+func quantiles(took []time.Duration) func(share float64) float64 {
+	slices.Sort(took)
+	return func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
+}
+
+// sample measures f, by the clock and in processor time.
+func sample(b *testing.B, f func()) {
+	b.Helper()
+	var took, computed []time.Duration
+	for b.Loop() {
+		began, before := time.Now(), matchtest.Processor()
+		f()
+		took, computed = append(took, time.Since(began)), append(computed, matchtest.Processor()-before)
+	}
+	spread(b, took)
+	at := quantiles(computed)
+	b.ReportMetric(at(0), "min-cpu-ms")
+	b.ReportMetric(at(0.50), "p50-cpu-ms")
+}
+
+// onSets runs a benchmark on each set of models: dlib, faceplugin, and edge if
+// FACEGATE_EDGE has it.
+func onSets(b *testing.B, f func(b *testing.B, dir string, set models.Set)) {
+	b.Helper()
+	folders := map[string]string{"dlib": os.Getenv("FACEGATE_MODELS"), "faceplugin": os.Getenv("FACEGATE_MODELS")}
+	if edge := os.Getenv("FACEGATE_EDGE"); edge != "" {
+		folders["edge"] = b.TempDir()
+		set, err := models.Find("edge")
+		check(b, err)
+		for _, file := range set.Files {
+			check(b, os.Symlink(filepath.Join(edge, file.Name), filepath.Join(folders["edge"], file.Name)))
+		}
+		check(b, os.Symlink(filepath.Join(os.Getenv("FACEGATE_MODELS"), models.RuntimeFile), filepath.Join(folders["edge"], models.RuntimeFile)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(folders)) {
+		set, err := models.Find(name)
+		check(b, err)
+		b.Run(name, func(b *testing.B) { f(b, folders[name], set) })
+	}
+}
+
 // openMatcher runs the real engine until the benchmark ends, and returns the
 // ID scan and a frame of the same person as cameras deliver it.
-func openMatcher(b *testing.B) (m *matcher.Matcher, card []byte, frame capture.Frame) {
+func openMatcher(b *testing.B, dir string, set models.Set) (m *matcher.Matcher, card []byte, frame capture.Frame) {
 	b.Helper()
-	set, err := models.Find("dlib")
-	check(b, err)
-	engine, err := dlib.Open(dlib.Options{Dir: os.Getenv("FACEGATE_MODELS"), Model: set.ModelID(), Threads: 1})
+	engine, err := openEngine(dir, set)
 	check(b, err)
 	m = matcher.New(engine, matcher.Options{
 		Limits:   quality.Limits{MaxLuma: 255, MaxClipped: 1},
-		Document: document.Options{MinFace: 40, Policy: match.Policy{Accept: 0.5, Reject: 0.6}},
+		Document: document.Options{MinFace: 40, Policy: set.Policy},
 		Hang:     time.Minute,
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -73,6 +117,13 @@ func openMatcher(b *testing.B) (m *matcher.Matcher, card []byte, frame capture.F
 	})
 	card, data := drawings(b)
 	return m, card, capture.Frame{Seq: 1, Time: time.Now(), Format: capture.JPEG, Width: 640, Height: 480, Data: data}
+}
+
+func openEngine(dir string, set models.Set) (match.Engine, error) {
+	if set.Engine == "onnx" {
+		return onnx.Open(onnx.Options{Dir: dir, Set: set, Runtime: filepath.Join(dir, models.RuntimeFile), Threads: 1})
+	}
+	return dlib.Open(dlib.Options{Dir: dir, Model: set.ModelID(), Threads: 1})
 }
 
 // drawings returns an ID scan and a camera frame of one person, as JPEG.
@@ -92,33 +143,29 @@ func drawings(b *testing.B) (card, frame []byte) {
 
 // BenchmarkFrame measures frame to verdict.
 func BenchmarkFrame(b *testing.B) {
-	m, card, frame := openMatcher(b)
-	reference, err := m.Reference(b.Context(), card)
-	check(b, err)
-	var took []time.Duration
-	for b.Loop() {
-		began := time.Now()
-		look, err := m.Look(b.Context(), frame)
+	onSets(b, func(b *testing.B, dir string, set models.Set) {
+		m, card, frame := openMatcher(b, dir, set)
+		reference, err := m.Reference(b.Context(), card)
 		check(b, err)
-		if look.Flaw != "" || m.Score(reference.Template, look.Template) > 0.5 {
-			b.Fatalf("the same person does not match: %+v", look.Gates)
-		}
-		took = append(took, time.Since(began))
-	}
-	spread(b, took)
+		sample(b, func() {
+			look, err := m.Look(b.Context(), frame)
+			check(b, err)
+			if look.Flaw != "" || m.Score(reference.Template, look.Template) > set.Policy.Accept {
+				b.Fatalf("the same person does not match: %+v", look.Gates)
+			}
+		})
+	})
 }
 
 // BenchmarkCard measures ID photo to ready.
 func BenchmarkCard(b *testing.B) {
-	m, card, _ := openMatcher(b)
-	var took []time.Duration
-	for b.Loop() {
-		began := time.Now()
-		_, err := m.Reference(b.Context(), card)
-		check(b, err)
-		took = append(took, time.Since(began))
-	}
-	spread(b, took)
+	onSets(b, func(b *testing.B, dir string, set models.Set) {
+		m, card, _ := openMatcher(b, dir, set)
+		sample(b, func() {
+			_, err := m.Reference(b.Context(), card)
+			check(b, err)
+		})
+	})
 }
 
 // BenchmarkPin measures the simulated board: the call that turns a line on or
@@ -155,43 +202,140 @@ func openPin(b *testing.B) hal.Output {
 
 // BenchmarkStart measures start to READY=1, and the memory after one attempt.
 func BenchmarkStart(b *testing.B) {
+	onSets(b, func(b *testing.B, dir string, set models.Set) {
+		card, frame := drawings(b)
+		var took []time.Duration
+		var computed, idle, after float64
+		for b.Loop() {
+			began := time.Now()
+			d := startDaemon(b, dir, set, [][]byte{frame}, "attempt: {frames: 1}\n")
+			took = append(took, time.Since(began))
+			computed = max(computed, d.processor(b).Seconds()*1000)
+			idle = max(idle, d.memory(b, "VmRSS"))
+			if answer := d.present(b, card); !strings.Contains(answer, `"decision":"match"`) {
+				b.Fatal(answer)
+			}
+			after = max(after, d.memory(b, "VmHWM"))
+			end(b, d.cmd)
+		}
+		spread(b, took)
+		b.ReportMetric(computed, "cpu-ms")
+		b.ReportMetric(idle, "MiB-ready")
+		b.ReportMetric(after, "MiB-peak")
+	})
+}
+
+// BenchmarkLive measures which part of a core the daemon takes at 30 frames a
+// second: without an attempt, during one while nobody steps up, and while
+// somebody stands there who has to come closer, so that every frame is looked
+// at and none is the last.
+func BenchmarkLive(b *testing.B) {
+	const watched = 5 * time.Second
+	pictures := os.Getenv("FACEGATE_PICTURES")
+	card, _ := drawings(b)
+	person, err := scene.FirstLive().Film(pictures, 30)
+	check(b, err)
+	room := scene.Film(nil, image.Rectangle{}, 30)
+	onSets(b, func(b *testing.B, dir string, set models.Set) {
+		for _, c := range []struct {
+			name    string
+			film    []image.Image
+			attempt bool
+		}{{"idle", person, false}, {"nobody", room, true}, {"somebody", person, true}} {
+			b.Run(c.name, func(b *testing.B) {
+				var film [][]byte
+				for _, img := range c.film {
+					data, err := scene.JPEG(img)
+					check(b, err)
+					film = append(film, data)
+				}
+				d := startDaemon(b, dir, set, film, "attempt: {frames: 1, deadline: 12s}\nquality: {min_face: 470}\n")
+				var share, rate float64
+				for b.Loop() {
+					answer := make(chan string, 1)
+					if c.attempt {
+						go func() { answer <- d.present(b, card) }()
+						time.Sleep(3 * time.Second) // the ID is done with
+					}
+					before, began := d.processor(b), time.Now()
+					time.Sleep(watched)
+					share = float64(d.processor(b)-before) / float64(time.Since(began))
+					if c.attempt {
+						rate = looked(b, <-answer)
+					}
+				}
+				end(b, d.cmd)
+				b.ReportMetric(100*share, "core-%")
+				b.ReportMetric(rate, "looks/s")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	})
+}
+
+// looked returns at how many frames a second an attempt looked.
+func looked(b *testing.B, answer string) float64 {
+	b.Helper()
+	var frames, ms float64
+	for name, value := range map[string]*float64{"frames_seen": &frames, "probes": &ms} {
+		_, rest, _ := strings.Cut(answer, `"`+name+`":`)
+		if _, err := fmt.Sscanf(rest, "%f", value); err != nil {
+			b.Fatalf("%s: %v", answer, err)
+		}
+	}
+	return 1000 * frames / ms
+}
+
+// A process is a daemon that is ready.
+type process struct {
+	cmd    *exec.Cmd
+	socket string
+}
+
+// startDaemon starts a daemon whose camera plays a film at 30 frames a second.
+func startDaemon(b *testing.B, models string, set models.Set, film [][]byte, more string) process {
+	b.Helper()
 	dir := folder(b)
-	card, frame := drawings(b)
-	check(b, os.WriteFile(filepath.Join(dir, "live.jpg"), frame, 0o600))
+	check(b, os.Mkdir(filepath.Join(dir, "film"), 0o700))
+	for i, frame := range film {
+		check(b, os.WriteFile(filepath.Join(dir, "film", fmt.Sprintf("%03d.jpg", i)), frame, 0o600))
+	}
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	check(b, err)
 	check(b, port.Close())
 	check(b, os.WriteFile(filepath.Join(dir, "facegate.yaml"), fmt.Appendf(nil, `device: {site: bench, name: gate-1}
 data: %[1]s
-models: {dir: %[2]s}
-camera: {driver: replay, replay: [%[1]s/live.jpg], fps: 15}
-attempt: {frames: 1}
+models: {dir: %[2]s, set: %[3]s}
+match: {engine: %[4]s}
+camera: {driver: replay, replay: [%[1]s/film], fps: 30}
 http: {listen: "unix:%[1]s/http.sock"}
-mqtt: {broker: embedded, embedded: {listen: %[3]q}}
-log: {level: warn}
-`, dir, os.Getenv("FACEGATE_MODELS"), port.Addr().String()), 0o600))
+mqtt: {broker: embedded, embedded: {listen: %[5]q}}
+log: {level: error}
+%[6]s`, dir, models, set.Name, set.Engine, port.Addr().String(), more), 0o600))
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"})
 	check(b, err)
 	defer func() { _ = notify.Close() }()
-	var took []time.Duration
-	var idle, after float64
-	for b.Loop() {
-		daemon := exec.Command(os.Getenv("FACEGATE_BINARY"), "run", "--config", filepath.Join(dir, "facegate.yaml"))
-		daemon.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
-		daemon.Stderr = os.Stderr
-		began := time.Now()
-		check(b, daemon.Start())
-		b.Cleanup(func() { _ = daemon.Process.Kill() }) // long gone, unless the benchmark broke off
-		awaitReady(b, notify)
-		took = append(took, time.Since(began))
-		idle = max(idle, memory(b, daemon.Process.Pid, "VmRSS"))
-		present(b, filepath.Join(dir, "http.sock"), card)
-		after = max(after, memory(b, daemon.Process.Pid, "VmHWM"))
-		end(b, daemon)
-	}
-	spread(b, took)
-	b.ReportMetric(idle, "MiB-ready")
-	b.ReportMetric(after, "MiB-peak")
+	d := process{exec.Command(os.Getenv("FACEGATE_BINARY"), "run", "--config", filepath.Join(dir, "facegate.yaml")), filepath.Join(dir, "http.sock")}
+	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
+	d.cmd.Stderr = os.Stderr
+	check(b, d.cmd.Start())
+	b.Cleanup(func() { _ = d.cmd.Process.Kill() }) // long gone, unless the benchmark broke off
+	awaitReady(b, notify)
+	return d
+}
+
+// processor returns the processor time that d has taken, from fields 14 and 15
+// of /proc/PID/stat, in hundredths of a second (proc(5)).
+func (d process) processor(b *testing.B) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	check(b, err)
+	_, rest, _ := strings.Cut(string(text), ") ") // the second field may hold anything
+	fields := strings.Fields(rest)
+	var user, system int64
+	_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+	check(b, err)
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 // folder returns a folder whose path is short enough for sockets.
@@ -223,35 +367,40 @@ func awaitReady(b *testing.B, notify *net.UnixConn) {
 	}
 }
 
-// present shows the card to the daemon and waits for the match.
-func present(b *testing.B, socket string, card []byte) {
-	b.Helper()
+// present shows the card to the daemon and returns the outcome.
+func (d process) present(b *testing.B, card []byte) string {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+			return (&net.Dialer{}).DialContext(ctx, "unix", d.socket)
 		},
 	}}
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	part, err := form.CreateFormFile("id_photo", "card.jpg")
-	check(b, err)
-	_, err = part.Write(card)
-	check(b, errors.Join(err, form.Close()))
+	if err == nil {
+		_, err = part.Write(card)
+	}
+	if err := errors.Join(err, form.Close()); err != nil {
+		b.Error(err)
+	}
 	answer, err := client.Post("http://facegate/v1/attempts?wait=1", form.FormDataContentType(), &body)
-	check(b, err)
+	if err != nil {
+		b.Error(err)
+		return ""
+	}
 	body.Reset()
 	_, err = body.ReadFrom(answer.Body)
-	check(b, errors.Join(err, answer.Body.Close()))
-	if !strings.Contains(body.String(), `"decision":"match"`) {
-		b.Fatalf("%s: %s", answer.Status, body.String())
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		b.Error(err)
 	}
+	return body.String()
 }
 
 // memory returns a figure of /proc/PID/status in MiB.
-func memory(b *testing.B, pid int, name string) float64 {
+func (d process) memory(b *testing.B, name string) float64 {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
 	check(b, err)
 	_, rest, _ := strings.Cut(string(text), name+":")
 	var kib float64

@@ -1,4 +1,4 @@
-//go:build dlib
+//go:build dlib && integration
 
 package test
 
