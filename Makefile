@@ -164,6 +164,11 @@ fuzz: # every fuzz target, for a short time; FUZZTIME=10m for a long one
 test-edge: models setup-test # the second engine's tests on the model set edge, whose files lie in FROM
 	FACEGATE_EDGE=$(abspath $(FROM)) go test -count=1 -tags integration ./match/onnx
 
+.PHONY: test-spoof
+test-spoof: models-onnx setup-test # what tells pictures from people, on the three labelled ones in SPOOF; edge's files lie in FROM
+	FACEGATE_SPOOF=$(abspath $(SPOOF)) go test -count=1 -tags "integration spoof" -run '^TestThreePictures$$' ./match/onnx
+	FACEGATE_SPOOF=$(abspath $(SPOOF)) FACEGATE_EDGE=$(abspath $(FROM)) go test -count=1 -tags "integration spoof" -run '^TestThreePictures$$' ./match/onnx
+
 SOAK ?= 20m
 soak: models setup-test # one daemon, and all that can go wrong around it; SEED repeats an order
 	SOAK=$(SOAK) go test -tags "dlib integration soak" -count=1 -timeout 0 -v -run '^TestSoak$$' ./daemon/test

@@ -24,6 +24,7 @@ type Networks struct {
 	Detector  Detector  `json:"detector"`
 	Landmarks Landmarks `json:"landmarks"`
 	Embedder  Embedder  `json:"embedder"`
+	PAD       []PAD     `json:"pad,omitempty"` // what they say is averaged; none is needed
 }
 
 // A Detector finds faces in a picture, which is scaled down to fit Width and
@@ -52,6 +53,21 @@ type Embedder struct {
 	Deviation []float64 `json:"deviation"` // the same
 	Output    int       `json:"output"`    // numbers in a template
 	Metric    string    `json:"metric"`    // cosine
+}
+
+// A PAD tells a person from a picture of one. It is shown the face box Crop
+// times as large, moved into the picture and scaled to Size by Size pixels, in
+// the manner of an Embedder, and answers with a number for each class, the larger
+// the likelier.
+type PAD struct {
+	File      string    `json:"file"`
+	Crop      float64   `json:"crop"`
+	Size      int       `json:"size"`
+	Channels  string    `json:"channels"`
+	Mean      []float64 `json:"mean"`
+	Deviation []float64 `json:"deviation"`
+	Classes   int       `json:"classes"`
+	Person    int       `json:"person"` // the class that is a person, from 0
 }
 
 // The kinds of networks that the engine onnx knows.
@@ -102,7 +118,7 @@ func Describe(dir string) (Set, error) {
 }
 
 // ParseDescription reads the description of a set for the engine onnx: one
-// JSON object with every key of docs/models.md and no other. The error tells
+// JSON object with every key of docs/models.md that is not optional there, and no other. The error tells
 // all that is wrong with its values, one a line.
 func ParseDescription(data []byte) (Set, error) {
 	if len(data) > maxDescription {
@@ -203,6 +219,9 @@ func (d description) check() error {
 	if d.Landmarks.File != "" {
 		used = append(used, d.Landmarks.File)
 	}
+	for _, p := range d.PAD {
+		used = append(used, p.File)
+	}
 	for _, name := range used {
 		demand(names[name], "files", "lacks %.60q", name)
 	}
@@ -234,14 +253,26 @@ func (n Networks) check(demand func(ok bool, key, format string, args ...any)) {
 		demand(false, "landmarks.kind", "must be %s or %s", OwnLandmarks, FRLandmark)
 	}
 	demand(e.Size >= 64 && e.Size <= 256, "embedder.size", "must be 64 to 256")
-	demand(e.Channels == RGB || e.Channels == BGR, "embedder.channels", "must be %s or %s", RGB, BGR)
-	three := func(v []float64, least float64) bool {
-		return len(v) == 3 && slices.Min(v) >= least && slices.Max(v) <= 255
+	colours := func(key, channels string, mean, deviation []float64) {
+		three := func(v []float64, least float64) bool {
+			return len(v) == 3 && slices.Min(v) >= least && slices.Max(v) <= 255
+		}
+		demand(channels == RGB || channels == BGR, key+".channels", "must be %s or %s", RGB, BGR)
+		demand(three(mean, 0), key+".mean", "must be three numbers 0 to 255")
+		demand(three(deviation, 1), key+".deviation", "must be three numbers 1 to 255")
 	}
-	demand(three(e.Mean, 0), "embedder.mean", "must be three numbers 0 to 255")
-	demand(three(e.Deviation, 1), "embedder.deviation", "must be three numbers 1 to 255")
+	colours("embedder", e.Channels, e.Mean, e.Deviation)
 	demand(e.Output >= 16 && e.Output <= 4096, "embedder.output", "must be 16 to 4096")
 	demand(e.Metric == Cosine, "embedder.metric", "must be %s", Cosine)
+	demand(len(n.PAD) <= 4, "pad", "must be at most 4 networks")
+	for i, p := range n.PAD {
+		key := fmt.Sprintf("pad[%d]", i)
+		colours(key, p.Channels, p.Mean, p.Deviation)
+		demand(p.Size >= 32 && p.Size <= 256, key+".size", "must be 32 to 256")
+		demand(p.Crop >= 1 && p.Crop <= 8, key+".crop", "must be 1 to 8")
+		demand(p.Classes >= 2 && p.Classes <= 100, key+".classes", "must be 2 to 100")
+		demand(p.Person >= 0 && p.Person < p.Classes, key+".person", "must be below classes (%d), and not negative", p.Classes)
+	}
 }
 
 // plainName says whether a set may be called so.

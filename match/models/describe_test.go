@@ -46,6 +46,43 @@ func TestDescriptionIsRead(t *testing.T) {
 	}
 }
 
+// judged is described with a network that tells pictures from people.
+func judged() string {
+	return strings.Replace(strings.Replace(described, `"files": [`, `"pad": [{
+    "file": "p.onnx", "crop": 2.7, "size": 80, "channels": "bgr", "mean": [0, 0, 0], "deviation": [1, 1, 1], "classes": 3, "person": 1
+  }],
+  "files": [
+    {"name": "p.onnx", "size": 30, "sha256": "`+zeros+`"},`, 1), "\n\n", "\n", 1)
+}
+
+func TestDescriptionOfPAD(t *testing.T) {
+	s, err := ParseDescription([]byte(judged()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []PAD{{File: "p.onnx", Crop: 2.7, Size: 80, Channels: BGR, Mean: []float64{0, 0, 0}, Deviation: []float64{1, 1, 1}, Classes: 3, Person: 1}}
+	if !reflect.DeepEqual(s.Networks.PAD, want) || len(s.Files) != 3 {
+		t.Errorf("got %+v", s)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{`"crop": 2.7`, `"crop": 0.5`, "pad[0].crop: "},
+		{`"size": 80`, `"size": 8`, "pad[0].size: "},
+		{`"classes": 3`, `"classes": 1`, "pad[0].classes: "},
+		{`"person": 1`, `"person": 3`, "pad[0].person: "},
+		{`"person": 1`, `"person": -1`, "pad[0].person: "},
+		{`"size": 80, "channels": "bgr"`, `"size": 80, "channels": "grey"`, "pad[0].channels: "},
+		{`"mean": [0, 0, 0]`, `"mean": [0, 0]`, "pad[0].mean: "},
+		{`"deviation": [1, 1, 1]`, `"deviation": [1, 0, 1]`, "pad[0].deviation: "},
+		{`"file": "p.onnx"`, `"file": "x.onnx"`, `files: lacks "x.onnx"`},
+		{`"person": 1`, `"person": 1, "real": 1`, `"real"`},
+	} {
+		text := strings.Replace(judged(), c.old, c.new, 1)
+		if _, err := ParseDescription([]byte(text)); text == judged() || err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", c.new, err, c.want)
+		}
+	}
+}
+
 func TestMalformedDescriptions(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"empty", described, "", "not JSON"},

@@ -76,8 +76,9 @@ func picturesSet() Set {
 	}
 }
 
-// faceplugin holds three of the networks in the npm package of that name. Its
-// detector is version-RFB-320 of Ultra-Light-Fast-Generic-Face-Detector-1MB.
+// faceplugin holds four of the networks in the npm package of that name. Its
+// detector is version-RFB-320 of Ultra-Light-Fast-Generic-Face-Detector-1MB. The
+// package shows fr_liveness red first; docs/pad.md has why it is blue here.
 func faceplugin() Set {
 	onnx := func(name string, size int64, sum string) File {
 		return File{Name: name, Size: size, SHA256: sum, Member: "package/model/" + name}
@@ -97,16 +98,26 @@ func faceplugin() Set {
 				File: "fr_feature.onnx", Size: 112, Channels: RGB,
 				Mean: []float64{127, 127, 127}, Deviation: []float64{128, 128, 128}, Output: 512, Metric: Cosine,
 			},
+			PAD: []PAD{asTheyAre(PAD{File: "fr_liveness.onnx", Crop: 2.7, Size: 128, Classes: 3, Person: 0})},
 		},
 		Files: []File{
 			onnx("fr_detect.onnx", 1_217_758, "6c0256ccd3164f844736a401faf936ec2930764a87ae39442180887d0c5c8854"),
 			onnx("fr_landmark.onnx", 1_163_742, "f10b0ba1d2a8a099adefede1ebf3733e44fe370715e7303dbeb7f59c02142258"),
 			onnx("fr_feature.onnx", 4_884_269, "87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581"),
+			onnx("fr_liveness.onnx", 1_886_811, "afa783b7e902fdfcf323a7240cac2a1c580c25314ea4161129dc1b0d100dc32d"),
 		},
 	}
 }
 
-// edge holds two small networks that no package carries.
+// asTheyAre completes a network that is shown values 0 to 255, blue first.
+func asTheyAre(p PAD) PAD {
+	p.Channels, p.Mean, p.Deviation = BGR, []float64{0, 0, 0}, []float64{1, 1, 1}
+	return p
+}
+
+// edge holds small networks that no package carries. The two that tell pictures
+// from people are of the project Silent-Face-Anti-Spoofing, which publishes them
+// in another format: whoever wants them brings them.
 func edge() Set {
 	const (
 		zoo        = "https://media.githubusercontent.com/media/opencv/opencv_zoo/82b38c8f98e7b52aa171400f3e4c722352d0669f/models/face_detection_yunet/"
@@ -115,7 +126,7 @@ func edge() Set {
 	return Set{
 		Name:      "edge",
 		What:      "edge: YuNet detector with 5 landmarks, MobileFaceNet templates of 128 numbers",
-		Licence:   "YuNet: MIT; MobileFaceNet: Apache-2.0",
+		Licence:   "YuNet: MIT; MobileFaceNet, MiniFASNet: Apache-2.0",
 		Training:  "detector: WIDER FACE; templates: MS-Celeb-1M, which its publisher has withdrawn",
 		Engine:    "onnx",
 		Templates: "MobileFaceNet.onnx",
@@ -126,6 +137,10 @@ func edge() Set {
 				File: "MobileFaceNet.onnx", Size: 112, Channels: RGB,
 				Mean: []float64{123.675, 116.28, 103.53}, Deviation: []float64{58.395, 57.12, 57.375}, Output: 128, Metric: Cosine,
 			},
+			PAD: []PAD{
+				asTheyAre(PAD{File: "2.7_80x80_MiniFASNetV2.onnx", Crop: 2.7, Size: 80, Classes: 3, Person: 1}),
+				asTheyAre(PAD{File: "4_0_0_80x80_MiniFASNetV1SE.onnx", Crop: 4, Size: 80, Classes: 3, Person: 1}),
+			},
 		},
 		Files: []File{
 			{
@@ -135,6 +150,14 @@ func edge() Set {
 			{
 				Name: "MobileFaceNet.onnx", Size: 3_998_070, URL: mobileFace + "MobileFaceNet.onnx",
 				SHA256: "b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
+			},
+			{
+				Name: "2.7_80x80_MiniFASNetV2.onnx", Size: 1_743_495,
+				SHA256: "7886c41bcbcc1be00cf8700eddbd8cbd4b1ad138e69010790de2a57a3b01d7e5",
+			},
+			{
+				Name: "4_0_0_80x80_MiniFASNetV1SE.onnx", Size: 1_742_663,
+				SHA256: "e67aedf72df3e1912dbf6baa5f7406b8b30c3cb43234170a70dd9d143fea358e",
 			},
 		},
 	}

@@ -104,17 +104,41 @@ func Open(dir, name string) (Set, error) {
 }
 
 // Verify reads every file of the set in dir and reports all that are missing
-// or differ from what the set says, one a line, with the remedy.
+// or differ from what the set says, one a line, with the remedy. What only
+// detection of presentation attacks needs may be missing, see [Set.VerifyPAD].
 func (s Set) Verify(dir string) error {
-	remedy := fmt.Sprintf("get it with: facegate models pull --dir %s %s", dir, s.Name)
-	if _, err := Find(s.Name); err != nil {
-		remedy = "copy it again from where the set came from, or correct " + DescriptionFile
-	}
+	return s.verify(dir, func(f File, err error) bool { return !s.forPAD(f) || !errors.Is(err, fs.ErrNotExist) })
+}
+
+// VerifyPAD is [Set.Verify] for the files that detection of presentation attacks
+// needs. A set without any has no error.
+func (s Set) VerifyPAD(dir string) error {
+	return s.verify(dir, func(f File, _ error) bool { return s.forPAD(f) })
+}
+
+// forPAD reports whether f is needed by detection of presentation attacks alone.
+func (s Set) forPAD(f File) bool {
+	return slices.ContainsFunc(s.Networks.PAD, func(p PAD) bool { return p.File == f.Name })
+}
+
+// verify reads the files and reports the errors that count.
+func (s Set) verify(dir string, counts func(File, error) bool) error {
+	known := fmt.Sprintf("get it with: facegate models pull --dir %s %s", dir, s.Name)
+	_, unknown := Find(s.Name)
 	var errs []error
 	for _, f := range s.Files {
-		if err := f.verify(dir); err != nil {
-			errs = append(errs, fmt.Errorf("%w (%s)", err, remedy))
+		err := f.verify(dir)
+		if err == nil || !counts(f, err) {
+			continue
 		}
+		remedy := known
+		switch {
+		case unknown != nil:
+			remedy = "copy it again from where the set came from, or correct " + DescriptionFile
+		case f.private():
+			remedy = fmt.Sprintf("copy it with: facegate models pull --dir %s --from DIR %s", dir, s.Name)
+		}
+		errs = append(errs, fmt.Errorf("%w (%s)", err, remedy))
 	}
 	return errors.Join(errs...)
 }
@@ -133,7 +157,7 @@ func (f File) verify(dir string) error {
 	path := filepath.Join(dir, f.Name)
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("model file %s: missing", path)
+		return missing(path)
 	}
 	if err != nil {
 		return fmt.Errorf("model file %s: %w", path, err)
@@ -145,6 +169,16 @@ func (f File) verify(dir string) error {
 	}
 	return nil
 }
+
+// missing is the error of a file that is not there, by its path.
+type missing string
+
+func (m missing) Error() string { return fmt.Sprintf("model file %s: missing", string(m)) }
+
+func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
+
+// private reports whether f can be copied from a folder and had nowhere else.
+func (f File) private() bool { return f.Member == "" && f.URL == "" }
 
 // copy writes the file's bytes from r to w and checks them. It never reads
 // more than one byte above the size in the manifest.
@@ -188,7 +222,8 @@ func (s Set) pull(ctx context.Context, dir string, from Source) ([]string, error
 	}
 	var want []File
 	for _, f := range s.Files {
-		if f.verify(dir) != nil {
+		_, folder := from.(Folder)
+		if f.verify(dir) != nil && (folder || !s.forPAD(f) || !f.private()) {
 			want = append(want, f)
 		}
 	}
@@ -208,7 +243,7 @@ func (s Set) pull(ctx context.Context, dir string, from Source) ([]string, error
 		return wrote, fmt.Errorf("pull model set %s: %w", s.Name, err)
 	}
 	for _, f := range want {
-		if !slices.Contains(wrote, f.Name) {
+		if !slices.Contains(wrote, f.Name) && !s.forPAD(f) {
 			return wrote, fmt.Errorf("pull model set %s: the source has no %s", s.Name, f.Name)
 		}
 	}

@@ -91,7 +91,7 @@ func TestManifestIsComplete(t *testing.T) {
 			if f.Name != filepath.Base(f.Name) || f.Member != "" && filepath.Base(f.Member) != f.Name {
 				t.Errorf("%s: name or member %s is not a plain file", f.Name, f.Member)
 			}
-			if (f.Member == "") != (s.Package.Name == "") || f.Member == "" && f.URL == "" {
+			if (f.Member == "") != (s.Package.Name == "") || f.private() && !s.forPAD(f) {
 				t.Errorf("%s comes from nowhere", f.Name)
 			}
 			if seen[f.Name] {

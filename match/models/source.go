@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,12 +24,12 @@ const maxUnpacked = 1 << 30
 // folder: a USB stick, or the model folder of another machine.
 type Folder string
 
-func (d Folder) each(ctx context.Context, _ Set, want []File, put func(File, io.Reader) error) error {
+func (d Folder) each(ctx context.Context, s Set, want []File, put func(File, io.Reader) error) error {
 	for _, f := range want {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if err := d.one(f, put); err != nil {
+		if err := d.one(f, put); err != nil && !(s.forPAD(f) && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}

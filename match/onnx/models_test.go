@@ -113,6 +113,37 @@ func TestPointsAreThoseOfTheFace(t *testing.T) {
 
 func TestGreyPictureIsTheSamePerson(t *testing.T) { matchtest.GreyIsTheSame(t, engine(t), 0.15) }
 
+// What the networks say of the portraits holds their crop, colours and classes to
+// what was measured. To them a file is no print: see docs/pad.md.
+func TestLive(t *testing.T) {
+	o := options(t)
+	o.PAD = true
+	e, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	for name, want := range goldenLive(o.Set.Name) {
+		img := matchtest.Portrait(t, strings.TrimPrefix(name, "on a wall: "))
+		if strings.HasPrefix(name, "on a wall: ") {
+			img = frame(t, img)
+		}
+		got, err := e.Live(t.Context(), img, matchtest.Only(t, e, img).Box)
+		t.Logf("%s: %.4f", name, got)
+		if err != nil || math.Abs(got-want) > 0.05 { // processors round differently
+			t.Errorf("%s: %.3f, %v, want %.3f", name, got, err, want)
+		}
+	}
+}
+
+// goldenLive are the likelihoods of a person, as measured.
+func goldenLive(set string) map[string]float64 {
+	return map[string]map[string]float64{
+		"faceplugin": {"obama2.jpg": 0.982, "on a wall: obama2.jpg": 0.987, "on a wall: obama3.jpg": 0.790},
+		"edge":       {"obama2.jpg": 0.963, "on a wall: obama2.jpg": 0.029, "on a wall: obama3.jpg": 0.953},
+	}[set]
+}
+
 // The same face small, in a camera's frame, is the same person.
 func TestFrameIsTheSamePerson(t *testing.T) {
 	e := engine(t)
@@ -190,6 +221,7 @@ func TestSeveralEnginesAtOnce(t *testing.T) {
 
 func TestDamagedModelIsAnError(t *testing.T) {
 	o := options(t)
+	o.PAD = true
 	for _, damaged := range o.Set.Files {
 		dir := t.TempDir()
 		for _, f := range o.Set.Files {

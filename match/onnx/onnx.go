@@ -1,7 +1,8 @@
 // Package onnx is the engine on networks in the ONNX format, run by ONNX
 // Runtime: a detector, if need be a finder of landmarks, and an embedder that
-// computes templates. Which files these are, and what they want to see, stands
-// in the model set ([models.Networks]).
+// computes templates; and, for whoever asks, what tells a person from a picture.
+// Which files these are, and what they want to see, stands in the model set
+// ([models.Networks]).
 //
 //	picture ─► scaled to the detector ─► boxes (and five points)
 //	   │                                      │
@@ -44,6 +45,7 @@ type Options struct {
 	Set     models.Set // what they are
 	Runtime string     // path of ONNX Runtime's shared library, already verified too
 	Threads int        // of one network; 0 means 1
+	PAD     bool       // whether [Engine.Live] will be called: its networks are loaded
 }
 
 // An Engine finds and compares faces. It may be used by several goroutines:
@@ -57,6 +59,7 @@ type Engine struct {
 	detector *detector // nil once closed
 	marker   *marker   // nil if the detector gives the points
 	embedder *embedder
+	judges   []*judge   // empty if nobody wants them
 	faces    []sighting // of the picture at hand, largest first
 }
 
@@ -115,6 +118,15 @@ func open(o Options, load func(path string, s signature) (*network, error)) (_ *
 	if e.embedder.net, err = get(n.Embedder.File, e.embedder.signature()); err != nil {
 		return nil, err
 	}
+	if o.PAD {
+		for _, p := range n.PAD {
+			j := newJudge(p)
+			if j.net, err = get(p.File, j.signature(p.Classes)); err != nil {
+				return nil, err
+			}
+			e.judges = append(e.judges, j)
+		}
+	}
 	return e, e.check()
 }
 
@@ -139,6 +151,11 @@ func (e *Engine) check() error {
 	}
 	if _, err := e.embedder.template(p, template5(128)); err != nil {
 		return fmt.Errorf("check the embedder: %w", err)
+	}
+	if len(e.judges) > 0 {
+		if _, err := e.live(context.Background(), p, image.Rect(32, 32, 96, 96)); err != nil {
+			return fmt.Errorf("check what tells pictures from people: %w", err)
+		}
 	}
 	return nil
 }
@@ -278,6 +295,9 @@ func (e *Engine) free() error {
 	if e.embedder != nil && e.embedder.net != nil {
 		errs = append(errs, e.embedder.net.close())
 	}
-	e.detector, e.marker, e.embedder = nil, nil, nil
+	for _, j := range e.judges {
+		errs = append(errs, j.net.close())
+	}
+	e.detector, e.marker, e.embedder, e.judges = nil, nil, nil, nil
 	return errors.Join(errs...)
 }

@@ -18,8 +18,10 @@ import (
 type fakes struct {
 	faces    [][6]float32 // score, box as fractions of the canvas, and shade: what the embedder answers
 	template []float32
-	fail     map[string]error // of running, by file
-	missing  string           // file that cannot be loaded
+	fail     map[string]error     // of running, by file
+	missing  string               // file that cannot be loaded
+	classes  map[string][]float32 // what the networks that tell people answer
+	shown    map[string][]float32 // what they were shown; may be nil
 	ran      []string
 	closed   []string
 }
@@ -46,6 +48,11 @@ func (f *fakes) load(path string, s signature) (*network, error) {
 				for _, j := range group {
 					n.out[0][2*j], n.out[0][2*j+1] = float32(p.x), float32(p.y)
 				}
+			}
+		case "p", "q":
+			copy(n.out[0], f.classes[file])
+			if f.shown != nil {
+				f.shown[file] = slices.Clone(n.in)
 			}
 		case "e":
 			copy(n.out[0], f.template)
