@@ -33,8 +33,12 @@ func (u unsure) Reference(context.Context, []byte) (attempt.Reference, error) {
 	return attempt.Reference{Template: match.Template{1}, Picture: u.id}, nil
 }
 
-func (u unsure) Look(context.Context, capture.Frame) (attempt.Look, error) {
+func (u unsure) Probe(context.Context, capture.Frame) (attempt.Look, error) {
 	return attempt.Look{Template: match.Template{2}, Gates: map[string]float64{"sharpness": 9}, Picture: u.live}, nil
+}
+
+func (u unsure) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
+	return u.Probe(ctx, f)
 }
 
 func (unsure) Score(_, _ match.Template) match.Score { return 0.5 }

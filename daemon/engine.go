@@ -28,6 +28,7 @@ func openEngine(cfg config.Config) (match.Engine, error) {
 	if set.Engine == "onnx" {
 		return opened(onnx.Open(onnx.Options{
 			Dir: cfg.Models.Dir, Set: set, Runtime: filepath.Join(cfg.Models.Dir, models.RuntimeFile), Threads: cfg.Match.Threads,
+			PAD: cfg.PAD.Model == "on",
 		}))
 	}
 	return opened(dlib.Open(dlib.Options{Dir: cfg.Models.Dir, Model: set.ModelID(), Threads: cfg.Match.Threads}))
@@ -77,7 +78,25 @@ func checkModels(cfg config.Config) error {
 	if err != nil {
 		return prefixed("models.dir: ", err)
 	}
-	return nil
+	return checkPAD(cfg, set)
+}
+
+// checkPAD says why no model can tell people from pictures as cfg wants it.
+func checkPAD(cfg config.Config, set models.Set) error {
+	if cfg.PAD.Model != "on" {
+		return nil
+	}
+	if len(set.Networks.PAD) > 0 {
+		if err := set.VerifyPAD(cfg.Models.Dir); err != nil {
+			return prefixed("pad.model: ", err)
+		}
+		return nil
+	}
+	remedy := "say models.set: faceplugin and match.engine: onnx, or pad.model: off"
+	if _, unknown := models.Find(models.Runtime); unknown != nil {
+		remedy = fmt.Sprintf("no set has one that runs on this processor, %s: say pad.model: off", runtime.GOARCH)
+	}
+	return fmt.Errorf("pad.model: the model set %s has nothing that tells people from pictures (%s)", set.Name, remedy)
 }
 
 // use makes cfg use a model set, with the engine that runs it. Distances of
@@ -99,7 +118,12 @@ func policy(cfg config.Config) match.Policy {
 }
 
 func newMatcher(e match.Engine, cfg config.Config) *matcher.Matcher {
+	var live matcher.Live // stays nil with an engine that has none: then every probe counts as a picture
+	if cfg.PAD.Model == "on" {
+		live, _ = e.(matcher.Live)
+	}
 	return matcher.New(e, matcher.Options{
+		Live: live,
 		Limits: quality.Limits{
 			MinSize: cfg.Quality.MinFace, MinSharpness: cfg.Quality.MinSharpness,
 			MinLuma: cfg.Quality.MinLuma, MaxLuma: cfg.Quality.MaxLuma,
@@ -129,12 +153,19 @@ func layout(engine string) pad.Layout {
 	return pad.Unknown
 }
 
-// challenge returns what a person is asked for, nil for nothing.
+// challenge returns how people are tested, nil for not at all.
 func challenge(c config.PAD, m match.ModelID) *attempt.PAD {
-	if c.Challenge != "turn" {
+	p := &attempt.PAD{Layout: layout(m.Engine), Within: c.Within, OpenWithout: c.OpenWithout}
+	if c.Model == "on" {
+		p.Accept = c.MinScore
+	}
+	if c.Challenge == "turn" {
+		p.Side = pad.RandomSide
+	}
+	if p.Accept == 0 && p.Side == nil {
 		return nil
 	}
-	return &attempt.PAD{Layout: layout(m.Engine), Side: pad.RandomSide, Within: c.Within, OpenWithout: c.OpenWithout}
+	return p
 }
 
 // show says what a compare service may be shown of a picture.

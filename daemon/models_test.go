@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -73,6 +74,32 @@ func TestMissingRuntimeIsReported(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q in it", err, want)
+	}
+}
+
+// What nobody can judge is refused, with a remedy that works on this processor.
+func TestPADModelIsChecked(t *testing.T) {
+	cfg := config.Default()
+	cfg.Models.Dir = t.TempDir()
+	for name, want := range map[string]string{
+		"dlib":       "pad.model: the model set dlib has nothing that tells people from pictures (say models.set: faceplugin and match.engine: onnx, or pad.model: off)",
+		"faceplugin": "pad.model: model file " + filepath.Join(cfg.Models.Dir, "fr_liveness.onnx") + ": missing (get it with: facegate models pull --dir ",
+	} {
+		set, err := models.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, unknown := models.Find(models.Runtime); unknown != nil && name == "dlib" {
+			want = "no set has one that runs on this processor, " + runtime.GOARCH + ": say pad.model: off"
+		}
+		cfg.PAD.Model = "on"
+		if err := checkPAD(cfg, set); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", name, err, want)
+		}
+		cfg.PAD.Model = "off"
+		if err := checkPAD(cfg, set); err != nil {
+			t.Errorf("%s, switched off: %v", name, err)
+		}
 	}
 }
 

@@ -1,7 +1,8 @@
 // Package pad detects presentation attacks: a picture of a face held before
-// the camera instead of a face. It needs no model. A [Turn] asks the person to
-// turn the head to a side chosen at random, and looks at whether what moves has
-// the depth of a head:
+// the camera instead of a face. [Live] judges what a model says of several frames;
+// the model is the engine's. A [Turn] needs none: it asks the person to turn the
+// head to a side chosen at random, and looks at whether what moves has the depth of
+// a head:
 //
 //	turn, err := pad.NewTurn(pad.RandomSide(), person, pad.Options{Layout: pad.EyesNoseMouth, ...})
 //	for each frame {
@@ -123,10 +124,11 @@ const (
 	Flat                     // it was turned, and is flat
 	WrongSide                // a head turned to the other side
 	OtherFace                // who looked at the camera is not the person whose turn it was
+	NotLive                  // a model takes it for a picture
 )
 
 // String returns "open", "passed", "not_turned", "not_still", "flat",
-// "wrong_side" or "other_face".
+// "wrong_side", "other_face" or "not_live".
 func (v Verdict) String() string {
 	switch v {
 	case Open:
@@ -143,6 +145,8 @@ func (v Verdict) String() string {
 		return "wrong_side"
 	case OtherFace:
 		return "other_face"
+	case NotLive:
+		return "not_live"
 	}
 	return fmt.Sprintf("Verdict(%d)", int(v))
 }

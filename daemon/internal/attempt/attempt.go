@@ -79,6 +79,7 @@ type Look struct {
 	Gates    map[string]float64 // quality figures of the face
 	Box      image.Rectangle    // of the one face, with or without a flaw
 	Points   []image.Point      // its landmarks, likewise; may be empty
+	Live     float64            // of a probe: how likely it shows a person and not a picture of one, 0..1; 0 if nothing judges that
 	Picture  []byte             // JPEG: what a compare service may be shown of it; nil if none is configured
 }
 
@@ -124,6 +125,9 @@ type Matcher interface {
 	Reference(ctx context.Context, picture []byte) (Reference, error)
 	// Look examines a camera frame.
 	Look(ctx context.Context, f capture.Frame) (Look, error)
+	// Probe examines one that is to be compared: where a model tells people from
+	// pictures, it is shown to that too.
+	Probe(ctx context.Context, f capture.Frame) (Look, error)
 	Score(a, b match.Template) match.Score
 	Model() match.ModelID
 }
@@ -253,7 +257,7 @@ type Line struct {
 	ShowsWhole bool    // the Matcher keeps whole pictures for the Cloud, not faces
 	EngineDown bool    // the Cloud may decide alone when the engine does not answer
 
-	PAD *PAD // optional: nil asks nobody to turn the head
+	PAD *PAD // optional: nil tests nobody
 
 	Policy   match.Policy
 	FMR      func(match.Score) float64 // optional: the false-match rate at a score, for the event

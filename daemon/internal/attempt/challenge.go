@@ -10,21 +10,32 @@ import (
 	"github.com/facegate/facegate/match/pad"
 )
 
-// PAD is how presentation attacks are detected: whoever may be let through is
-// asked to turn the head.
+// PAD is how presentation attacks are detected: by a model, by asking whoever may
+// be let through to turn the head, or both.
 type PAD struct {
-	Layout      pad.Layout // of the engine's landmarks
-	Side        func() pad.Side
+	Accept      float64         // what the model must say of the probes on average, 0..1; 0: there is none
+	Side        func() pad.Side // to turn to; nil: nobody is asked
+	Layout      pad.Layout      // of the engine's landmarks
 	Within      time.Duration
-	OpenWithout bool // a match that could not be challenged, as the engine did not answer, may open the door
+	OpenWithout bool // a match that could not be tested, as the engine did not answer, may open the door
 }
 
-// challenge asks the person of the last probe to turn the head, if that decides
-// anything, and reports whether that came to an end. One who fails it is refused,
-// whatever the comparison said.
+// challenge tests the person of the last probe, if that decides anything, and
+// reports whether that came to an end. One who fails is refused, whatever the
+// comparison said. The model, which costs the person nothing, comes first.
 func (a *run) challenge(work context.Context, person match.Template) bool {
 	if a.PAD == nil || !a.promising() {
 		return true
+	}
+	var found event.PAD
+	if a.PAD.Accept > 0 {
+		mean, verdict := pad.Live(a.live, a.PAD.Accept)
+		mean = round(mean)
+		found = event.PAD{Kind: event.Model, Score: &mean, Accept: &a.PAD.Accept}
+		if verdict != pad.Passed || a.PAD.Side == nil {
+			a.tested(found, verdict)
+			return true
+		}
 	}
 	defer a.stage("pad", time.Now())
 	turn, err := pad.NewTurn(a.PAD.Side(), person, pad.Options{
@@ -39,12 +50,18 @@ func (a *run) challenge(work context.Context, person match.Template) bool {
 		a.unfinished(work, err, nil, a.out.FramesUsed)
 		return false
 	}
-	verdict := turn.End()
-	a.out.PAD = &event.PAD{Kind: event.Turn, Side: turn.Side().String(), Verdict: verdict.String()}
+	found.Kind, found.Side = event.Turn, turn.Side().String()
+	a.tested(found, turn.End())
+	return true
+}
+
+// tested notes what has come of a test.
+func (a *run) tested(found event.PAD, verdict pad.Verdict) {
+	found.Verdict = verdict.String()
+	a.out.PAD = &found
 	if verdict != pad.Passed {
 		a.end(event.DecisionNoMatch, event.PADFailed)
 	}
-	return true
 }
 
 // promising reports whether the comparison may still let somebody through.
@@ -69,7 +86,7 @@ func (a *run) follow(work context.Context, turn *pad.Turn) error {
 			return err
 		}
 		after = f.Time
-		look, err := a.look(work, f)
+		look, err := a.look(work, f, a.Matcher.Look)
 		if err != nil {
 			return err
 		}
@@ -100,5 +117,5 @@ func asked(turn *pad.Turn) Hint {
 }
 
 // unchallenged reports whether a match must not open the door because nobody
-// could be asked to turn the head.
+// could be tested.
 func (a *run) unchallenged() bool { return a.PAD != nil && a.out.PAD == nil && !a.PAD.OpenWithout }

@@ -1,6 +1,7 @@
 package attempt_test
 
 import (
+	"fmt"
 	"image"
 	"math"
 	"slices"
@@ -186,6 +187,82 @@ func TestChallengeBeforeTheCloud(t *testing.T) {
 				synctest.Wait()
 				if got := b.record.failures["source:inbox"].count; got != tt.failures {
 					t.Errorf("%d failures count, want %d", got, tt.failures)
+				}
+			})
+		})
+	}
+}
+
+// A model judges the frames that were compared, and a turn is asked for only of
+// those whom it lets through. Both have the same say.
+func TestModel(t *testing.T) {
+	tests := []struct {
+		name     string
+		live     []float64
+		turn     bool // asked for too
+		flat     bool
+		set      func(*bench)
+		decision event.Decision
+		reason   event.Reason
+		pad      string // kind, verdict and score; empty: nothing was tested
+		access   event.Access
+		failures int
+	}{
+		{"a person", []float64{0.9, 0.8, 1}, false, false, func(*bench) {}, event.DecisionMatch, event.OK, "model passed 0.9", event.Granted, 0},
+		{"a picture", []float64{0.9, 0.1, 0.2}, false, false, func(*bench) {}, event.DecisionNoMatch, event.PADFailed, "model not_live 0.4", event.NotAttempted, 4},
+		{"a matcher that does not judge", nil, false, false, func(*bench) {}, event.DecisionNoMatch, event.PADFailed, "model not_live 0", event.NotAttempted, 4},
+		{"frames that are not compared do not count", []float64{1}, false, false, func(b *bench) {
+			b.matcher.flaws = []attempt.Flaw{attempt.FaceBlur, attempt.NoFace, ""}
+		}, event.DecisionMatch, event.OK, "model passed 1", event.Granted, 0},
+		{"a picture of somebody else", []float64{0}, false, false, func(b *bench) { b.matcher.scores = []match.Score{0.8} }, event.DecisionNoMatch, event.BelowThreshold, "", event.NotAttempted, 4},
+		{"unsure, and nobody to ask", []float64{0}, false, false, func(b *bench) { b.matcher.scores = []match.Score{0.5} }, event.DecisionUnsure, event.UnsureNoCloud, "", event.NotAttempted, 3},
+		{"a picture, and a service to ask", []float64{0}, false, false, func(b *bench) {
+			b.matcher.scores = []match.Score{0.5}
+			b.line.Cloud, b.line.Assumed = &services{result: answer(match.Match, cloud.Neither)}, attempt.Consent{Faces: true}
+		}, event.DecisionNoMatch, event.PADFailed, "model not_live 0", event.NotAttempted, 4},
+		{"an engine that is down, and a service alone", []float64{1}, false, false, func(b *bench) {
+			b.matcher.look = errFake
+			b.line.Cloud, b.line.EngineDown, b.line.Assumed = &services{result: answer(match.Match, cloud.Neither)}, true, attempt.Consent{Faces: true, Whole: true}
+		}, event.DecisionMatch, event.PADMissing, "", event.Denied, 3},
+		{"a person who turns", []float64{0.9}, true, false, func(*bench) {}, event.DecisionMatch, event.OK, "turn passed 0.9", event.Granted, 0},
+		{"a picture that is turned and convinces the model", []float64{0.9}, true, true, func(*bench) {}, event.DecisionNoMatch, event.PADFailed, "turn not_turned 0.9", event.NotAttempted, 4},
+		{"who turns, and does not convince it", []float64{0.4}, true, false, func(*bench) {}, event.DecisionNoMatch, event.PADFailed, "model not_live 0.4", event.NotAttempted, 4},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := challenged(t, 1, tt.flat)
+				b.record.failures["source:inbox"] = failure{count: 3, last: time.Now()}
+				b.line.PAD.Accept = 0.5
+				if !tt.turn {
+					b.line.PAD.Side = nil
+				}
+				b.matcher.live = tt.live
+				tt.set(b)
+				b.start(t)
+				e := b.attempt(t, opener())
+				got := ""
+				if e.PAD != nil {
+					got = fmt.Sprint(e.PAD.Kind, " ", e.PAD.Verdict, " ", *e.PAD.Score)
+				}
+				if e.Decision != tt.decision || e.Reason != tt.reason || got != tt.pad || e.Access != tt.access {
+					t.Errorf("got %s/%s/%q/%s, want %s/%s/%q/%s", e.Decision, e.Reason, got, e.Access, tt.decision, tt.reason, tt.pad, tt.access)
+				}
+				if err := e.Check(); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if got := b.record.failures["source:inbox"].count; got != tt.failures {
+					t.Errorf("%d failures count, want %d", got, tt.failures)
+				}
+				if got := len(b.door.pulses); (got > 0) != (tt.access == event.Granted) {
+					t.Errorf("%d pulses with access %s", got, tt.access)
+				}
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				if told := slices.Contains(b.hints, attempt.TurnLeft); told != (tt.turn && e.PAD.Kind == event.Turn) {
+					t.Errorf("hints %v", b.hints)
 				}
 			})
 		})

@@ -114,6 +114,8 @@ type matcher struct {
 	scores []match.Score                 // one a probe, the last repeated
 	slow   time.Duration                 // each Look takes this long
 	face   func(at time.Time) match.Face // its box and landmarks are those of the face; may be nil
+	live   []float64                     // what a model says of each probe, the last repeated; may be empty
+	probed int
 	looked int
 	scored int
 	frames []capture.Frame
@@ -154,6 +156,15 @@ func (m *matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, erro
 		Flaw: flaw, Template: match.Template{2}, Gates: map[string]float64{"size": 200, "sharpness": sharpness},
 		Picture: fmt.Appendf(nil, "live crop %v", sharpness),
 	}, nil
+}
+
+func (m *matcher) Probe(ctx context.Context, f capture.Frame) (attempt.Look, error) {
+	look, err := m.Look(ctx, f)
+	if len(m.live) > 0 && look.Flaw == "" {
+		look.Live = m.live[min(m.probed, len(m.live)-1)]
+	}
+	m.probed++
+	return look, err
 }
 
 func (m *matcher) Score(match.Template, match.Template) match.Score {

@@ -47,6 +47,7 @@ type run struct {
 	begun    bool // the journal knows of the attempt
 	late     bool // and has taken its outcome, too late to open the door
 	lastHint time.Time
+	live     []float64 // what a model says of each probe
 }
 
 // decide fills a.out up to the verdict.
@@ -206,7 +207,7 @@ func (a *run) probe(work context.Context, reference match.Template, c *Case) (sc
 			return nil, nil, false
 		}
 		after = f.Time
-		look, err := a.look(work, f)
+		look, err := a.look(work, f, a.Matcher.Probe)
 		if err != nil {
 			a.unfinished(work, err, flaws, len(scores))
 			return nil, nil, false
@@ -225,14 +226,15 @@ func (a *run) probe(work context.Context, reference match.Template, c *Case) (sc
 			c.Live = look.Picture
 		}
 		scores, person = append(scores, score), look.Template
+		a.live = append(a.live, look.Live)
 		after = f.Time.Add(a.Spacing)
 	}
 	return scores, person, true
 }
 
-func (a *run) look(work context.Context, f capture.Frame) (Look, error) {
+func (a *run) look(work context.Context, f capture.Frame, how func(context.Context, capture.Frame) (Look, error)) (Look, error) {
 	began := time.Now()
-	look, err := a.Matcher.Look(work, f)
+	look, err := how(work, f)
 	a.out.StageMS["look"] = milliseconds(time.Since(began))
 	if err != nil {
 		return Look{}, err

@@ -132,9 +132,11 @@ type Quality struct {
 
 // PAD is how presentation attacks are detected; see docs/pad.md.
 type PAD struct {
+	Model       string        `yaml:"model"`        // off, on: that of the model set
+	MinScore    float64       `yaml:"min_score"`    // of the model, 0..1
 	Challenge   string        `yaml:"challenge"`    // off, turn
 	Within      time.Duration `yaml:"within"`       // the person must have turned the head after this
-	OpenWithout bool          `yaml:"open_without"` // whether a match may open if nobody could be challenged
+	OpenWithout bool          `yaml:"open_without"` // whether a match may open if nobody could be tested
 }
 
 // Attempt bounds one attempt.
@@ -281,7 +283,7 @@ func Default() Config {
 		},
 		Cloud:   defaultCloud(),
 		Quality: Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60, MaxIDGlare: 0.4},
-		PAD:     PAD{Challenge: "off", Within: 5 * time.Second},
+		PAD:     PAD{Model: "off", MinScore: 0.5, Challenge: "off", Within: 5 * time.Second},
 		Attempt: Attempt{Deadline: 8 * time.Second, Frames: 3, Spacing: 100 * time.Millisecond},
 		Lockout: Lockout{
 			After: 5, Delay: 30 * time.Second, Max: 15 * time.Minute, Disable: 50, Block: 24 * time.Hour, Forget: 24 * time.Hour,

@@ -111,6 +111,8 @@ func TestProblems(t *testing.T) {
 		{"deadline too short for the frames", "attempt: {deadline: 5s, frames: 5, spacing: 1s}\n", "c.yaml:1: attempt.deadline: must be above attempt.frames times attempt.spacing (5s), not 5s"},
 		{"pad with dlib", "pad: {challenge: turn}\n", "c.yaml:1: pad.challenge: turn cannot be judged by dlib's landmarks, which tell no head from a picture: use match.engine: onnx (see docs/pad.md)"},
 		{"pad unknown", "pad: {challenge: blink}\n", `c.yaml:1: pad.challenge: must be off or turn, not "blink"`},
+		{"model unknown", "pad: {model: auto}\n", `c.yaml:1: pad.model: must be off or on, not "auto"`},
+		{"model with no demand", "pad: {model: on, min_score: 0}\n", "c.yaml:1: pad.min_score: must be 0.01 to 1, not 0"},
 		{"pad beyond the deadline", "match: {engine: onnx}\npad: {challenge: turn, within: 8s}\n", "c.yaml:2: pad.within: must be below attempt.deadline (8s), not 8s"},
 		{"pitch with dlib", "quality: {max_pitch: 10}\n", "c.yaml:1: quality.max_pitch: cannot be told from dlib's landmarks: leave it at 0, or use match.engine: onnx"},
 		{"glare", "quality: {max_id_glare: 40}\n", "c.yaml:1: quality.max_id_glare: must be 0 to 1, not 40"},

@@ -171,6 +171,8 @@ func (c *checker) optionalGates() {
 
 func (c *checker) pad() {
 	p := c.cfg.PAD
+	c.oneOf("pad.model", p.Model, "off", "on")
+	within(c, "pad.min_score", p.MinScore, 0.01, 1)
 	c.oneOf("pad.challenge", p.Challenge, "off", "turn")
 	within(c, "pad.within", p.Within, 2*time.Second, 30*time.Second)
 	if p.Challenge != "turn" {

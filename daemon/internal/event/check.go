@@ -59,10 +59,8 @@ func errAttempt(id string, a *Attempt) error {
 		return fmt.Errorf("cloud failure %q is not in the list", a.Cloud.Failure)
 	case a.FMR != nil && (a.Score == nil || !(*a.FMR > 0 && *a.FMR <= 1)):
 		return fmt.Errorf("attempt has a false-match rate of %v", *a.FMR)
-	case a.PAD != nil && (a.PAD.Kind != Turn || !slices.Contains([]string{"left", "right"}, a.PAD.Side)):
-		return fmt.Errorf("pad of kind %q to side %q is not in the list", a.PAD.Kind, a.PAD.Side)
-	case a.PAD != nil && !slices.Contains(PADVerdicts(), a.PAD.Verdict):
-		return fmt.Errorf("pad verdict %q is not in the list", a.PAD.Verdict)
+	case a.PAD != nil && a.PAD.err() != nil:
+		return a.PAD.err()
 	case a.PAD != nil && a.PAD.Verdict != PADPassed && a.Decision == DecisionMatch, a.Reason == PADFailed && a.PAD == nil:
 		return fmt.Errorf("decision %s and reason %s do not go with the pad", a.Decision, a.Reason)
 	case a.FramesSeen < 0 || a.FramesUsed < 0 || a.RetryInMS < 0:
@@ -77,6 +75,24 @@ func errAttempt(id string, a *Attempt) error {
 		if !(d >= 0) || math.IsInf(d, 1) { // NaN is not >= 0
 			return fmt.Errorf("attempt has a distance of %v", d)
 		}
+	}
+	return nil
+}
+
+// err returns what is wrong with what was tested. A model that was asked before a
+// turn has let the person through.
+func (p PAD) err() error {
+	share := func(v *float64) bool { return v != nil && *v >= 0 && *v <= 1 }
+	asked := p.Score != nil || p.Accept != nil
+	switch {
+	case p.Kind != Turn && p.Kind != Model,
+		p.Kind == Turn && !slices.Contains([]string{"left", "right"}, p.Side), p.Kind == Model && p.Side != "":
+		return fmt.Errorf("pad of kind %q to side %q is not in the list", p.Kind, p.Side)
+	case (asked || p.Kind == Model) && !(share(p.Score) && share(p.Accept)):
+		return fmt.Errorf("pad of kind %q has no score or threshold between 0 and 1", p.Kind)
+	case !slices.Contains(PADVerdicts(), p.Verdict), p.Verdict == NotLive && p.Kind != Model,
+		p.Kind == Model && p.Verdict != PADPassed && p.Verdict != NotLive:
+		return fmt.Errorf("pad verdict %q is not in the list of kind %q", p.Verdict, p.Kind)
 	}
 	return nil
 }

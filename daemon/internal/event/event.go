@@ -141,16 +141,24 @@ type Attempt struct {
 // A PAD is what presentation-attack detection asked of the person in an
 // attempt, and found.
 type PAD struct {
-	Kind    string `json:"kind"`           // turn
-	Side    string `json:"side,omitempty"` // with turn: the person's own left or right
-	Verdict string `json:"verdict"`        // passed, or why not
+	Kind    string   `json:"kind"`             // the test that decided: model or turn
+	Side    string   `json:"side,omitempty"`   // with turn: the person's own left or right
+	Score   *float64 `json:"score,omitempty"`  // of the model, 0..1, more is likelier a person; absent if none was asked
+	Accept  *float64 `json:"accept,omitempty"` // the least score that passes
+	Verdict string   `json:"verdict"`          // passed, or why not
 }
 
-// Turn is the kind of a PAD that asks the person to turn the head.
-const Turn = "turn"
+// The kinds of a PAD.
+const (
+	Turn  = "turn"  // asks the person to turn the head
+	Model = "model" // a model looks at the frames that were compared
+)
 
 // PADPassed is the verdict of a PAD on somebody who may be let through.
 const PADPassed = "passed"
+
+// NotLive is the verdict of a model on a picture.
+const NotLive = "not_live"
 
 // A Cloud is what compare services were asked in an attempt, and said. Score
 // and thresholds are in the scale of the provider that decided.

@@ -72,6 +72,28 @@ func TestEventsFollowTheSchemaAndSurviveJSON(t *testing.T) {
 	}
 }
 
+// byModel is the verdict of a model that has to say 0.5.
+func byModel(score float64, verdict string) *event.PAD {
+	accept := 0.5
+	return &event.PAD{Kind: event.Model, Score: &score, Accept: &accept, Verdict: verdict}
+}
+
+func TestPADAsPublished(t *testing.T) {
+	turned := byModel(0.9, "passed")
+	turned.Kind, turned.Side = event.Turn, "right"
+	for name, p := range map[string]*event.PAD{
+		"turn": {Kind: event.Turn, Side: "left", Verdict: "passed"}, "model": byModel(0.9, "passed"), "both": turned,
+		"nothing like a person": byModel(0, "passed"),
+	} {
+		e := eventtest.Match(eventtest.AttemptID(1))
+		e.PAD = p
+		if err := e.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		eventtest.Validate(t, marshal(t, published(e)))
+	}
+}
+
 func TestCheckAndSchemaRefuseTheSame(t *testing.T) {
 	id := eventtest.AttemptID(1)
 	attempt := func(change func(e *event.Event)) event.Event {
@@ -99,7 +121,19 @@ func TestCheckAndSchemaRefuseTheSame(t *testing.T) {
 		"unknown kind of pad": attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: "blink", Side: "left", Verdict: "passed"} }),
 		"pad to no side":      attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "none", Verdict: "passed"} }),
 		"unknown pad verdict": attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "left", Verdict: "open"} }),
-		"match of a picture":  attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "left", Verdict: "flat"} }),
+		"model to a side":     attempt(func(e *event.Event) { e.PAD = byModel(0.9, "passed"); e.PAD.Side = "left" }),
+		"model without score": attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Model, Verdict: "passed"} }),
+		"model beyond one":    attempt(func(e *event.Event) { e.PAD = byModel(1.1, "passed") }),
+		"turn of a model": attempt(func(e *event.Event) {
+			e.Decision, e.Reason, e.Access = event.DecisionNoMatch, event.PADFailed, event.NotAttempted
+			e.PAD = byModel(0.9, "flat")
+		}),
+		"model's turn": attempt(func(e *event.Event) {
+			e.Decision, e.Reason, e.Access = event.DecisionNoMatch, event.PADFailed, event.NotAttempted
+			e.PAD = &event.PAD{Kind: event.Turn, Side: "left", Verdict: "not_live"}
+		}),
+		"match of a model's": attempt(func(e *event.Event) { e.PAD = byModel(0.1, "not_live") }),
+		"match of a picture": attempt(func(e *event.Event) { e.PAD = &event.PAD{Kind: event.Turn, Side: "left", Verdict: "flat"} }),
 		"pad failed without pad": attempt(func(e *event.Event) {
 			e.Decision, e.Reason, e.Access = event.DecisionNoMatch, event.PADFailed, event.NotAttempted
 		}),

@@ -33,7 +33,7 @@ func Routes() []string { return []string{"local", "cloud"} }
 
 // PADVerdicts returns every verdict of presentation-attack detection.
 func PADVerdicts() []string {
-	return []string{PADPassed, "not_turned", "not_still", "flat", "wrong_side", "other_face"}
+	return []string{PADPassed, "not_turned", "not_still", "flat", "wrong_side", "other_face", NotLive}
 }
 
 // Failures of a Cloud that neither a service nor its client makes.

@@ -56,6 +56,14 @@ type Options struct {
 	Document document.Options
 	Hang     time.Duration // a call that takes longer is a fault of the engine
 	Show     Show          // what to keep for a compare service
+	Live     Live          // judges probes; nil: nothing does
+}
+
+// Live tells a person from a picture of one. It is part of an engine: the two are
+// never used at once.
+type Live interface {
+	// Live returns how likely the face in a box of img is a person's, 0 to 1.
+	Live(ctx context.Context, img image.Image, face image.Rectangle) (float64, error)
 }
 
 // IDLimits are the gates of the portrait on an ID, besides its size. The zero
@@ -124,7 +132,7 @@ func Shown(img image.Image, turns int) ([]byte, error) {
 
 // New returns a Matcher that answers once Run is called.
 func New(engine match.Engine, o Options) *Matcher {
-	return &Matcher{engine: &timed{Engine: engine}, limits: o.Limits, id: o.ID, layout: o.Layout, document: o.Document, hang: o.Hang, show: o.Show, jobs: make(chan func())}
+	return &Matcher{engine: &timed{Engine: engine, live: o.Live}, limits: o.Limits, id: o.ID, layout: o.Layout, document: o.Document, hang: o.Hang, show: o.Show, jobs: make(chan func())}
 }
 
 // Run is the worker. It returns when ctx ends and no call is running.
@@ -151,6 +159,7 @@ func (m *Matcher) Hung() error {
 // timed notes how long the present call of an engine has been running.
 type timed struct {
 	match.Engine
+	live  Live
 	began atomic.Pointer[time.Time] // nil while none runs
 }
 
@@ -163,6 +172,21 @@ func (t *timed) Faces(ctx context.Context, img image.Image, want match.Want) ([]
 	t.began.Store(&now)
 	defer t.began.Store(nil)
 	return t.Engine.Faces(ctx, img, want)
+}
+
+// Live implements Live.
+func (t *timed) Live(ctx context.Context, img image.Image, face image.Rectangle) (float64, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	now := time.Now()
+	t.began.Store(&now)
+	defer t.began.Store(nil)
+	v, err := t.live.Live(ctx, img, face)
+	if err == nil && !(v >= 0 && v <= 1) {
+		err = fmt.Errorf("a face is a person's with a likelihood of %v", v)
+	}
+	return v, err
 }
 
 func (t *timed) running() time.Duration {
@@ -265,6 +289,15 @@ func Picture(f capture.Frame) (image.Image, error) {
 // Look examines a camera frame. One that looks like the frame of less than a
 // second before, in which the engine found nobody, is not shown to the engine.
 func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
+	return m.frame(ctx, f, false)
+}
+
+// Probe examines a camera frame that is to be compared.
+func (m *Matcher) Probe(ctx context.Context, f capture.Frame) (attempt.Look, error) {
+	return m.frame(ctx, f, m.engine.live != nil)
+}
+
+func (m *Matcher) frame(ctx context.Context, f capture.Frame, judged bool) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
 		img, err := Picture(f)
 		if err != nil {
@@ -278,6 +311,9 @@ func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, erro
 		sight, err := m.look(ctx, img)
 		if err == nil && sight.Faces == 0 {
 			m.vacant = vacancy{at: f.Time, shades: seen}
+		}
+		if err == nil && judged && sight.Flaw == "" {
+			sight.Live, err = m.engine.Live(ctx, img, sight.Box)
 		}
 		return sight.Look, err
 	})

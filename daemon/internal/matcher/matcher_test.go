@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -239,4 +240,42 @@ type whole struct{ matchtest.Engine }
 func (*whole) Faces(_ context.Context, img image.Image, _ match.Want) ([]match.Face, error) {
 	b := img.Bounds()
 	return []match.Face{{Box: b.Inset(min(b.Dx(), b.Dy()) / 5), Template: match.Template{1}}}, nil
+}
+
+// judge says what it is told of every face, and keeps where the last one was.
+type judge struct {
+	says float64
+	err  error
+	face image.Rectangle
+	n    int
+}
+
+func (j *judge) Live(_ context.Context, _ image.Image, face image.Rectangle) (float64, error) {
+	j.face, j.n = face, j.n+1
+	return j.says, j.err
+}
+
+// Only what is to be compared is judged, and only if it may be.
+func TestProbesAreJudged(t *testing.T) {
+	broken := errors.New("broken")
+	j := &judge{says: 0.7}
+	m := run(t, new(matchtest.Engine), matcher.Options{Limits: quality.Limits{MinSize: 80, MaxLuma: 255, MaxClipped: 1}, Hang: hang, Live: j})
+	img := people(image.Rect(200, 100, 400, 300))
+	frame := capture.Frame{Format: capture.JPEG, Width: 640, Height: 480, Data: encode(t, img)}
+	if look, err := m.Probe(t.Context(), frame); err != nil || look.Live != 0.7 || look.Flaw != "" || j.face != look.Box || j.n != 1 {
+		t.Errorf("a probe: %+v, %v; judged %v, %d times", look, err, j.face, j.n)
+	}
+	if look, err := m.Look(t.Context(), frame); err != nil || look.Live != 0 || look.Flaw != "" || j.n != 1 {
+		t.Errorf("a look: %+v, %v; judged %d times", look, err, j.n)
+	}
+	empty := capture.Frame{Format: capture.JPEG, Width: 640, Height: 480, Data: encode(t, people())}
+	if look, err := m.Probe(t.Context(), empty); err != nil || look.Flaw != attempt.NoFace || j.n != 1 {
+		t.Errorf("nobody: %+v, %v; judged %d times", look, err, j.n)
+	}
+	for _, bad := range []judge{{says: math.NaN()}, {says: 1.5}, {says: -1}, {err: broken}} {
+		*j = bad
+		if look, err := m.Probe(t.Context(), frame); err == nil {
+			t.Errorf("%v, %v: %+v, want an error", bad.says, bad.err, look)
+		}
+	}
 }

@@ -33,6 +33,11 @@ func (Instant) Look(context.Context, capture.Frame) (attempt.Look, error) {
 	return attempt.Look{Template: match.Template{1}}, nil
 }
 
+// Probe implements attempt.Matcher.
+func (i Instant) Probe(ctx context.Context, f capture.Frame) (attempt.Look, error) {
+	return i.Look(ctx, f)
+}
+
 // Score implements attempt.Matcher: 0.2, a match by the usual thresholds.
 func (Instant) Score(a, b match.Template) match.Score { return 0.2 }
 
