@@ -9,6 +9,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -278,6 +279,38 @@ func FuzzKeyPaths(f *testing.F) {
 		paths, err := keyPaths(text)
 		if err == nil && len(paths) == 0 && bytes.Contains(text, []byte(":")) {
 			t.Errorf("%q has no members", text)
+		}
+	})
+}
+
+// Scripts that are taken have nothing wrong with them, and can be played.
+func FuzzReadScripts(f *testing.F) {
+	f.Add([]byte(`{"deepidv":{"steps":[{"do":"throttle","retry_after":"2s","times":3},{"do":"true","latency":"150ms"}],"once":true}}`))
+	f.Add([]byte(`{"argos":{"seed":7,"chances":[{"share":0.5,"do":"server_error"},{"share":0.1,"do":"half_open"}]},"argos.callback":{"steps":[{"do":"twice"}]}}`))
+	f.Add([]byte(`{"rekognition":{"steps":[{"do":"quota","form":-1,"share":1}]},"mxface":{"chances":[{"share":1.1}]}}`))
+	f.Add([]byte(`{"mxface":null,"argos":{"steps":[]}}{}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		scripts, err := ReadScripts(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		for op, script := range scripts {
+			if bad := script.problems(op); len(bad) > 0 {
+				t.Fatalf("%s: %v", op, bad)
+			}
+			steps := slices.Clone(script.Steps)
+			for _, c := range script.Chances {
+				steps = append(steps, c.Step)
+			}
+			if script.Once || len(script.Steps) == 0 {
+				steps = append(steps, Step{})
+			}
+			a := &actor{script: script, dice: rand.New(rand.NewPCG(script.Seed, 0))}
+			for range 50 {
+				if step := a.next(); !slices.Contains(steps, step) {
+					t.Fatalf("%s: plays %+v, not in its script", op, step)
+				}
+			}
 		}
 	})
 }
