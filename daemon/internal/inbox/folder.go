@@ -129,9 +129,9 @@ func arrivals(notices []byte) ([]arrival, error) {
 	var all []arrival
 	for len(notices) >= unix.SizeofInotifyEvent {
 		mask := binary.NativeEndian.Uint32(notices[4:])
-		length := int(binary.NativeEndian.Uint32(notices[12:]))
+		length := binary.NativeEndian.Uint32(notices[12:])
 		rest := notices[unix.SizeofInotifyEvent:]
-		if length > len(rest) {
+		if uint64(length) > uint64(len(rest)) {
 			return nil, errMissed
 		}
 		name := strings.TrimRight(string(rest[:length]), "\x00")
