@@ -5,6 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"mime/multipart"
+	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -119,4 +122,41 @@ func TestDocsListEveryCode(t *testing.T) {
 	if diff := cmp.Diff(documented, codes()); diff != "" {
 		t.Errorf("docs/api.md (-) and the program (+) differ:\n%s", diff)
 	}
+}
+
+// What reaches a listener on loopback gave this machine's own name and, if it
+// comes from a web page, one that was served under the same.
+func FuzzLoopback(f *testing.F) {
+	f.Add("localhost:8080", "http://localhost:8080", "same-origin")
+	f.Add("127.0.0.1", "", "")
+	f.Add("[::1]:8080", "http://[::1]:8080", "none")
+	f.Add("[::ffff:127.0.0.1]", "https://localhost", "cross-site")
+	f.Add("evil.example:8080", "http://evil.example:8080", "")
+	f.Add("localhost.evil.example", "", "")
+	f.Add("localhost", "null", "")
+	f.Add("localhost", "http://localhost@evil.example", "")
+	f.Fuzz(func(t *testing.T, host, origin, site string) {
+		r := &http.Request{Host: host, URL: &url.URL{Path: "/"}, Header: http.Header{}}
+		for key, v := range map[string]string{"Origin": origin, "Sec-Fetch-Site": site} {
+			if v != "" {
+				r.Header.Set(key, v)
+			}
+		}
+		if (&Listener{loopback: true}).refusal(r) != nil {
+			return
+		}
+		if site != "" && site != "same-origin" && site != "none" {
+			t.Errorf("a page from %q passes", site)
+		}
+		if origin != "" && !strings.EqualFold(origin, "http://"+host) {
+			t.Errorf("a page of %q passes at %q", origin, host)
+		}
+		// A browser reads the name as a URL's; what is none brings nobody here.
+		if u, err := url.Parse("http://" + host); err == nil {
+			ip, err := netip.ParseAddr(u.Hostname())
+			if !strings.EqualFold(u.Hostname(), "localhost") && (err != nil || !ip.Unmap().IsLoopback()) {
+				t.Errorf("host %q passes, which is %q", host, u.Hostname())
+			}
+		}
+	})
 }
