@@ -59,8 +59,8 @@ func quantiles(took []time.Duration) func(share float64) float64 {
 	return func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
 }
 
-// sample measures f, by the clock and in processor time.
-func sample(b *testing.B, f func()) {
+// measure runs f, by the clock and in processor time.
+func measure(b *testing.B, f func()) {
 	b.Helper()
 	var took, computed []time.Duration
 	for b.Loop() {
@@ -147,7 +147,7 @@ func BenchmarkFrame(b *testing.B) {
 		m, card, frame := openMatcher(b, dir, set)
 		reference, err := m.Reference(b.Context(), card)
 		check(b, err)
-		sample(b, func() {
+		measure(b, func() {
 			look, err := m.Look(b.Context(), frame)
 			check(b, err)
 			if look.Flaw != "" || m.Score(reference.Template, look.Template) > set.Policy.Accept {
@@ -161,7 +161,7 @@ func BenchmarkFrame(b *testing.B) {
 func BenchmarkCard(b *testing.B) {
 	onSets(b, func(b *testing.B, dir string, set models.Set) {
 		m, card, _ := openMatcher(b, dir, set)
-		sample(b, func() {
+		measure(b, func() {
 			_, err := m.Reference(b.Context(), card)
 			check(b, err)
 		})

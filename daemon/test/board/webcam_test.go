@@ -315,7 +315,7 @@ func (k *webcamKiosk) pulledOut() {
 		k.camera.Unplug()
 		at := k.tells(out)
 		k.run(k.camera.PlugIn(HostAddress, webcamPort))
-		k.returns(at, time.Now(), back)
+		k.returns(at, time.Now(), back+slower)
 	}
 	if after := k.run(handles); after != before {
 		k.t.Errorf("open files and mapped frames were %q and are %q", before, after)
