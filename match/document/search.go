@@ -193,7 +193,7 @@ func (f *finder) searchAt(ctx context.Context, scale float64) (sighting, bool, e
 		if scale > f.coarseScale() && !f.affords(views) {
 			break
 		}
-		seen, err := f.detect(ctx, views, turns, scale)
+		seen, err := f.detect(ctx, views, turns, scale, match.Boxes)
 		if err != nil {
 			return sighting{}, false, err
 		}
@@ -224,7 +224,7 @@ func (f *finder) rivals(ctx context.Context, main sighting) ([]sighting, error) 
 	const margin = 1.1
 	least := rivalShare * float64(main.side())
 	scale := max(main.scale, min(margin*detectable/least, maxEnlarged, f.fit(fine)))
-	seen, err := f.detect(ctx, f.views(scale), main.turns, scale)
+	seen, err := f.detect(ctx, f.views(scale), main.turns, scale, match.Boxes)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +255,8 @@ func centred(a, b sighting) bool {
 }
 
 // look looks closer at a face, so that it has the given side, and reports
-// whether it is found again.
+// whether it is found again. What it returns has a template: nobody asks for that
+// of a face that was found from afar.
 func (f *finder) look(ctx context.Context, s sighting, wanted int) (sighting, bool, error) {
 	const most = 2.5
 	side := s.side()
@@ -264,7 +265,7 @@ func (f *finder) look(ctx context.Context, s sighting, wanted int) (sighting, bo
 	}
 	area := s.face.Box.Inset(-side * 6 / 10)
 	scale := min(float64(wanted)/float64(side), most)
-	near, err := f.detect(ctx, []view{zoom(f.img, area, scale)}, s.turns, s.scale)
+	near, err := f.detect(ctx, []view{zoom(f.img, area, scale)}, s.turns, s.scale, match.Templates)
 	if err != nil {
 		return sighting{}, false, err
 	}
@@ -279,12 +280,12 @@ func (f *finder) look(ctx context.Context, s sighting, wanted int) (sighting, bo
 }
 
 // detect returns the faces that the views show when turned, largest first.
-func (f *finder) detect(ctx context.Context, views []view, turns int, scale float64) ([]sighting, error) {
+func (f *finder) detect(ctx context.Context, views []view, turns int, scale float64, want match.Want) ([]sighting, error) {
 	var seen []sighting
 	for _, flat := range views {
 		v := flat.turned(turns)
 		for _, area := range tiles(v.img.Bounds()) {
-			faces, err := f.call(ctx, picture.Crop(v.img, area))
+			faces, err := f.call(ctx, picture.Crop(v.img, area), want)
 			if err != nil {
 				return nil, err
 			}
@@ -297,12 +298,12 @@ func (f *finder) detect(ctx context.Context, views []view, turns int, scale floa
 }
 
 // call shows the engine a picture.
-func (f *finder) call(ctx context.Context, img image.Image) ([]match.Face, error) {
+func (f *finder) call(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	began := time.Now()
-	faces, err := f.engine.Faces(ctx, img, match.Templates)
+	faces, err := f.engine.Faces(ctx, img, want)
 	if err != nil {
 		return nil, fmt.Errorf("find portrait: %w", err)
 	}
