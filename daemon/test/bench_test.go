@@ -23,11 +23,13 @@ import (
 	"time"
 
 	"github.com/facegate/facegate/capture"
+	"github.com/facegate/facegate/daemon/internal/config"
 	"github.com/facegate/facegate/daemon/internal/matcher"
 	"github.com/facegate/facegate/daemon/internal/scene"
 	"github.com/facegate/facegate/hal"
 	"github.com/facegate/facegate/hal/sim"
 	"github.com/facegate/facegate/match"
+	"github.com/facegate/facegate/match/calibration"
 	"github.com/facegate/facegate/match/dlib"
 	"github.com/facegate/facegate/match/document"
 	"github.com/facegate/facegate/match/matchtest"
@@ -103,7 +105,7 @@ func openMatcher(b *testing.B, dir string, set models.Set) (m *matcher.Matcher, 
 	check(b, err)
 	m = matcher.New(engine, matcher.Options{
 		Limits:   quality.Limits{MaxLuma: 255, MaxClipped: 1},
-		Document: document.Options{MinFace: 40, Policy: set.Policy},
+		Document: document.Options{MinFace: 40, Policy: usual(b, set)},
 		Hang:     time.Minute,
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -117,6 +119,19 @@ func openMatcher(b *testing.B, dir string, set models.Set) (m *matcher.Matcher, 
 	})
 	card, data := drawings(b)
 	return m, card, capture.Frame{Seq: 1, Time: time.Now(), Format: capture.JPEG, Width: 640, Height: 480, Data: data}
+}
+
+// usual returns the thresholds that are in force without others.
+func usual(b *testing.B, set models.Set) match.Policy {
+	b.Helper()
+	c, ok := calibration.Shipped(set.Name, set.ModelID().SHA256)
+	if !ok {
+		b.Fatalf("no calibration of %s", set.Name)
+	}
+	rates := config.Default().Match.Rates
+	accept, reject, err := c.Thresholds(rates.AcceptFMR, rates.RejectFNMR)
+	check(b, err)
+	return match.Policy{Accept: match.Score(accept.Distance), Reject: match.Score(reject.Distance)}
 }
 
 func openEngine(dir string, set models.Set) (match.Engine, error) {
@@ -150,7 +165,7 @@ func BenchmarkFrame(b *testing.B) {
 		measure(b, func() {
 			look, err := m.Look(b.Context(), frame)
 			check(b, err)
-			if look.Flaw != "" || m.Score(reference.Template, look.Template) > set.Policy.Accept {
+			if look.Flaw != "" || m.Score(reference.Template, look.Template) > usual(b, set).Accept {
 				b.Fatalf("the same person does not match: %+v", look.Gates)
 			}
 		})

@@ -27,7 +27,7 @@ func TestTemplatesAreOfTheCloserLook(t *testing.T) {
 	page := matchtest.Page(1000, 600)
 	matchtest.Paint(page, image.Rect(50, 100, 250, 300), 100)
 	e := &asked{}
-	p, err := document.Find(t.Context(), e, page, document.Options{MinFace: 60, Policy: match.DefaultPolicy()})
+	p, err := document.Find(t.Context(), e, page, document.Options{MinFace: 60, Policy: options().Policy})
 	if err != nil || len(p.Face.Template) == 0 {
 		t.Fatalf("template %v, %v", p.Face.Template, err)
 	}

@@ -3,7 +3,6 @@
 package board
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +52,7 @@ func contents(k *kiosk) {
 // decided waits for the outcome of the attempt that begins now.
 func (k *kiosk) decided(id string, shown int, decision event.Decision, reason event.Reason) {
 	k.t.Helper()
-	k.await("idle", on(ready))
-	k.present(id)
-	k.await(fmt.Sprintf("lamp on line %d", shown), on(shown))
+	k.outcome(id, shown)
 	e := k.events(1)[0]
 	if e.Attempt == nil || e.Decision != decision || e.Reason != reason {
 		k.t.Fatalf("event %+v, want %s, %s", e, decision, reason)

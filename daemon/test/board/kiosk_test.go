@@ -110,6 +110,31 @@ func (k *kiosk) present(id string) {
 	k.run("cd /var/lib/facegate/inbox && cp /mnt/" + id + " scan.tmp && mv scan.tmp scan.jpg")
 }
 
+// outcome presents an ID to an idle daemon and returns once a line shows what came
+// of it: the wanted one, or attention. An attempt that has run into its deadline,
+// as an emulated board of a busy machine may, is made again, twice at most.
+func (k *kiosk) outcome(id string, wanted int) (began time.Time) {
+	k.t.Helper()
+	for again := 2; ; again-- {
+		k.await("idle", on(ready))
+		began = time.Now()
+		k.present(id)
+		failed := false
+		k.await("the outcome", func(levels byte) bool {
+			failed = !on(wanted)(levels) && on(attention)(levels)
+			return failed || on(wanted)(levels)
+		})
+		if !failed {
+			return began
+		}
+		e := k.events(1)[0]
+		if e.Attempt == nil || e.Reason != event.Timeout || again == 0 {
+			k.t.Fatalf("event %+v, want another", e)
+		}
+		k.t.Logf("once more: not done within the deadline, milliseconds by stage: %v", e.StageMS)
+	}
+}
+
 // await waits until the lines are as wanted.
 func (k *kiosk) await(what string, wanted func(levels byte) bool) time.Time {
 	k.t.Helper()
