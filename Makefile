@@ -14,6 +14,10 @@ BASELINE_x86_64 := -march=x86-64-v2
 BASELINE_aarch64 := -march=armv8-a
 BASELINE_armv7l := -march=armv7-a+neon-vfpv3 -mfloat-abi=hard
 
+# With it, everything is compiled for the tests as for the program, and dlib,
+# which takes a minute, only once.
+export GOFLAGS := $(GOFLAGS) -trimpath
+
 TOOLCHAIN := $(CURDIR)/build/toolchain
 export CXX := $(TOOLCHAIN)/g++ $(BASELINE_$(shell uname -m))
 export CGO_LDFLAGS := -L$(TOOLCHAIN)
@@ -24,7 +28,7 @@ export FACEGATE_BROKEN_SYNC := $(CURDIR)/build/broken/sync
 export FACEGATE_BROKEN_ORDER := $(CURDIR)/build/broken/order
 
 .PHONY: build broken models models-onnx demo bench bench-peers clean setup setup-cross setup-npm setup-test toolchain
-.PHONY: test lint fmt tidy vet staticcheck shellcheck unit race fuzz test-edge soak cross cross-test reproduce
+.PHONY: test lint fmt tidy vet staticcheck shellcheck unit race whole fuzz test-edge soak cross cross-test reproduce
 
 # install installs those of the packages $(1) that are missing. A mirror may be
 # caught half-way through its own update, so there are three tries.
@@ -61,11 +65,11 @@ toolchain: setup
 	@match/dlib/toolchain/prepare.sh $(TOOLCHAIN) g++
 
 build: toolchain
-	go build -trimpath -tags dlib -o build/facegate ./daemon
+	go build -tags dlib -o build/facegate ./daemon
 
 broken: toolchain # programs that the kill tests must find fault with
-	go build -trimpath -tags "dlib brokensync" -o $(FACEGATE_BROKEN_SYNC) ./daemon
-	go build -trimpath -tags "dlib brokenorder" -o $(FACEGATE_BROKEN_ORDER) ./daemon
+	go build -tags "dlib brokensync" -o $(FACEGATE_BROKEN_SYNC) ./daemon
+	go build -tags "dlib brokenorder" -o $(FACEGATE_BROKEN_ORDER) ./daemon
 
 models: build
 	@build/facegate models pull --dir build/models dlib
@@ -79,7 +83,7 @@ setup-npm: # one that does not come from Debian will do, too
 	$(call install,$(if $(shell command -v npm),,npm))
 
 demo: models
-	@go build -trimpath -o build/demo ./daemon/demo
+	@go build -o build/demo ./daemon/demo
 	@build/demo $(if $(KEEP),--keep)
 
 bench: models-onnx # with FROM=DIR, on the model set edge of that folder too
@@ -102,7 +106,7 @@ $(PEERS)/opencv: PACKAGES := opencv-python-headless==5.0.0.93 numpy
 $(PEERS)/node: PACKAGES := @vladmandic/face-api@1.7.15 @vladmandic/human@3.3.6 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0 sharp@0.35.5
 
 bench-peers: models-onnx $(PEERS)/face_recognition $(PEERS)/opencv $(PEERS)/node $(if $(PAIRS),,$(PEERS)/johns)
-	go build -trimpath -tags "dlib peers" -o $(PEERS)/peers ./daemon/test/peers
+	go build -tags "dlib peers" -o $(PEERS)/peers ./daemon/test/peers
 	$(PEERS)/peers -dir $(PEERS) -people $(or $(PEOPLE),0) -pairs $(or $(PAIRS),$(PEERS)/johns)
 
 # What cannot be installed is in the table with the reason, out of the log.
@@ -120,7 +124,7 @@ $(PEERS)/johns: | setup # pictures of Debian's dlib, whose documentation is not 
 	if [ -d /$(JOHNS) ]; then ln -s /$(JOHNS) $@; else \
 		cd $(PEERS) && apt-get -qq download libdlib19.1 && dpkg-deb -x libdlib19.1_*.deb deb && ln -s deb/$(JOHNS) johns; fi
 
-test: lint unit race fuzz fleet-test cross-test
+test: lint unit race whole fuzz fleet-test cross-test board-test
 
 lint: fmt tidy vet staticcheck shellcheck
 
@@ -148,10 +152,14 @@ unit: setup-test # as on a machine without a C library, and with an int of 32 bi
 	CGO_ENABLED=0 go test ./...
 	CGO_ENABLED=0 GOARCH=386 go test ./capture/... ./hal/... ./match/...
 
-race: models-onnx broken setup-test $(MOTO)
-	go test -race -timeout 30m -tags "dlib integration" $$(go list ./... | grep -v /match/pad)
-	go test -race ./match/pad
-	go test -timeout 30m -tags "dlib integration" ./match/pad # draws a thousand pictures, which the race detector makes ten times slower
+race: models-onnx setup-test $(MOTO)
+	go test -race -timeout 30m -tags integration $$(go list ./... | grep -vE '/(match/document|match/pad|daemon/test)$$')
+	go test -race ./match/document ./match/pad
+
+# What computes with dlib, which the race detector makes ten times slower, and
+# the whole program, which it does not look into.
+whole: models-onnx broken setup-test
+	go test -timeout 30m -tags "dlib integration" ./daemon ./daemon/test ./match/dlib ./match/document ./match/pad
 
 FUZZTIME ?= 3s
 fuzz: # every fuzz target, for a short time; FUZZTIME=10m for a long one
@@ -222,7 +230,7 @@ board: board-root cross models # the kiosk's whole work on it, and its faults; C
 	$(BOARD_RELEASE) CGO_ENABLED=0 go test -tags board -count=1 -timeout 90m -v ./daemon/test/board
 
 board-test: board-root cross models # the part of it that is in make test
-	$(BOARD_RELEASE) COUNT=9 CGO_ENABLED=0 go test -tags board -count=1 -timeout 20m -run '^(TestBoard|TestPowerCut)$$' ./daemon/test/board
+	$(BOARD_RELEASE) COUNT=6 CGO_ENABLED=0 go test -tags board -count=1 -timeout 20m -run '^(TestBoard|TestPowerCut)$$' ./daemon/test/board
 
 board-shell: board-root cross models # a prompt on it
 	$(BOARD_RELEASE) CGO_ENABLED=0 go run ./daemon/test/board/shell
