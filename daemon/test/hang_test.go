@@ -83,19 +83,24 @@ func over(t *testing.T, ends <-chan ending) ending {
 	}
 }
 
-// failing has the daemon's engine fail in C when it is told to: "abort" or "hang",
-// at its next call.
-func (s *site) failing() (fail func(how string)) {
+// failing has the engine of a supervised daemon fail in C during an attempt:
+// "abort" or "hang", at its next call.
+func (s *site) failing(how string) (d *daemon, ends <-chan ending, at time.Time) {
 	s.t.Helper()
 	library, file := s.path("malloc.so"), s.path("failing")
 	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", library, "failing/malloc.c").CombinedOutput(); err != nil {
 		s.t.Fatalf("%v: %s", err, out)
 	}
 	s.env = append(s.env, "LD_PRELOAD="+library, "FAILING="+file)
-	return func(how string) {
-		must(s.t, os.WriteFile(file+".tmp", []byte(how), 0o600))
-		must(s.t, os.Rename(file+".tmp", file))
+	d, ends = s.supervise()
+	s.forget()
+	s.drop()
+	if !s.rise("lamp-busy", patient) {
+		s.t.Fatal("no attempt began")
 	}
+	must(s.t, os.WriteFile(file+".tmp", []byte(how), 0o600))
+	must(s.t, os.Rename(file+".tmp", file))
+	return d, ends, time.Now()
 }
 
 // computing are the edits for an attempt that computes for a while.
@@ -138,15 +143,7 @@ func (s *site) afterwards(d *daemon, outcomes ...string) {
 func TestAbortingMatcher(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, computing()...)
-	fail := s.failing()
-	d, ends := s.supervise()
-	s.forget()
-	s.drop()
-	if !s.rise("lamp-busy", patient) {
-		t.Fatal("no attempt began")
-	}
-	fail("abort")
-	aborted := time.Now()
+	d, ends, aborted := s.failing("abort")
 	e := over(t, ends)
 	t.Logf("matcher aborted: ended after %v, outputs safe after %v", e.gone.Sub(aborted).Round(time.Millisecond), e.safe.Sub(aborted).Round(time.Millisecond))
 	if e.ended || d.cmd.ProcessState.ExitCode() != 2 || !strings.Contains(d.log.String(), "SIGABRT: abort") {
@@ -162,15 +159,7 @@ func TestHungMatcher(t *testing.T) {
 	t.Parallel()
 	const hang = 3 * time.Second
 	s := newSite(t, append(computing(), "models:", fmt.Sprintf("match: {hang: %v}\nmodels:", hang))...)
-	fail := s.failing()
-	d, ends := s.supervise()
-	s.forget()
-	s.drop()
-	if !s.rise("lamp-busy", patient) {
-		t.Fatal("no attempt began")
-	}
-	fail("hang")
-	hung := time.Now()
+	d, ends, hung := s.failing("hang")
 	d.says(t, `msg="attempt ended".* decision=error reason=engine_fault access=not_attempted`)
 	told := time.Since(hung)
 	e := over(t, ends)
