@@ -99,17 +99,7 @@ func TestChallenge(t *testing.T) {
 				if e.Decision != tt.decision || e.Reason != tt.reason || verdict != tt.verdict || e.Access != tt.access {
 					t.Errorf("got %s/%s/%s/%s, want %s/%s/%s/%s", e.Decision, e.Reason, verdict, e.Access, tt.decision, tt.reason, tt.verdict, tt.access)
 				}
-				if err := e.Check(); err != nil {
-					t.Error(err)
-				}
-				time.Sleep(time.Second)
-				synctest.Wait()
-				if got := b.record.failures["source:inbox"].count; got != tt.failures {
-					t.Errorf("%d failures count, want %d", got, tt.failures)
-				}
-				if got := len(b.door.pulses); (got > 0) != (tt.access == event.Granted) {
-					t.Errorf("%d pulses with access %s", got, tt.access)
-				}
+				b.settled(t, e, tt.failures)
 				b.mu.Lock()
 				defer b.mu.Unlock()
 				if told := slices.Contains(b.hints, attempt.TurnLeft); told != (tt.verdict != "" && tt.verdict != "other_face" || tt.reason == event.CameraFault) {
@@ -248,17 +238,7 @@ func TestModel(t *testing.T) {
 				if e.Decision != tt.decision || e.Reason != tt.reason || got != tt.pad || e.Access != tt.access {
 					t.Errorf("got %s/%s/%q/%s, want %s/%s/%q/%s", e.Decision, e.Reason, got, e.Access, tt.decision, tt.reason, tt.pad, tt.access)
 				}
-				if err := e.Check(); err != nil {
-					t.Error(err)
-				}
-				time.Sleep(time.Second)
-				synctest.Wait()
-				if got := b.record.failures["source:inbox"].count; got != tt.failures {
-					t.Errorf("%d failures count, want %d", got, tt.failures)
-				}
-				if got := len(b.door.pulses); (got > 0) != (tt.access == event.Granted) {
-					t.Errorf("%d pulses with access %s", got, tt.access)
-				}
+				b.settled(t, e, tt.failures)
 				b.mu.Lock()
 				defer b.mu.Unlock()
 				if told := slices.Contains(b.hints, attempt.TurnLeft); told != (tt.turn && e.PAD.Kind == event.Turn) {
@@ -266,5 +246,22 @@ func TestModel(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// settled waits until all of an attempt is over, and checks what it has left: so
+// many failures, and a pulse only if access was granted.
+func (b *bench) settled(t *testing.T, e event.Event, failures int) {
+	t.Helper()
+	if err := e.Check(); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if got := b.record.failures["source:inbox"].count; got != failures {
+		t.Errorf("%d failures count, want %d", got, failures)
+	}
+	if got := len(b.door.pulses); (got > 0) != (e.Access == event.Granted) {
+		t.Errorf("%d pulses with access %s", got, e.Access)
 	}
 }
