@@ -65,6 +65,7 @@ func FuzzTrusts(f *testing.F) {
 	f.Add("evil.example:9001", "http://evil.example", true)
 	f.Add("localhost.evil.example", "", true)
 	f.Add("gate-1.example", "http://gate-1.example@evil.example", false)
+	f.Add("]", "null", false) // neither has a name
 	f.Fuzz(func(t *testing.T, host, origin string, open bool) {
 		r := &http.Request{Host: host, Header: http.Header{}}
 		if origin != "" {

@@ -49,7 +49,7 @@ func (u *upgrader) trusts(r *http.Request) bool {
 		return false
 	}
 	name := strings.ToLower(page.Hostname())
-	return name == host || loopbackName(name) && loopbackName(host)
+	return name != "" && (name == host || loopbackName(name) && loopbackName(host))
 }
 
 func hostname(hostport string) string {
