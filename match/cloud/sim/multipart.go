@@ -81,7 +81,7 @@ func partHead(text string) (part, error) {
 	for line := range strings.SplitSeq(text, "\r\n") {
 		name, value, ok := strings.Cut(line, ":")
 		name = strings.ToLower(name)
-		if _, twice := headers[name]; !ok || twice || name != "content-disposition" && name != "content-type" {
+		if _, twice := headers[name]; !ok || twice || strings.ContainsAny(line, "\r\n") || name != "content-disposition" && name != "content-type" {
 			return part{}, fmt.Errorf("multipart part has an unexpected header line %.40q", line)
 		}
 		headers[name] = strings.Trim(value, " \t")

@@ -183,9 +183,10 @@ func TestPartsRefused(t *testing.T) {
 		"header":      {kind, "\r\n\r\nx", "\r\nContent-Transfer-Encoding: base64\r\n\r\nx", "unexpected header line"},
 		"header twice": {kind, "\r\n\r\nx",
 			"\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\nx", "unexpected header line"},
-		"no name":     {kind, `; name="a"`, "", "no form-data name"},
-		"attachment":  {kind, "form-data", "attachment", "no form-data name"},
-		"other param": {kind, `name="a"`, `name="a"; size=1`, "unknown parameter"},
+		"carriage return": {kind, "\"a\"\r\n", "\"a\"\r\r\n", "unexpected header line"},
+		"no name":         {kind, `; name="a"`, "", "no form-data name"},
+		"attachment":      {kind, "form-data", "attachment", "no form-data name"},
+		"other param":     {kind, `name="a"`, `name="a"; size=1`, "unknown parameter"},
 	} {
 		if _, err := parts(test.kind, []byte(strings.Replace(good, test.old, test.new, 1))); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
