@@ -124,7 +124,7 @@ $(PEERS)/johns: | setup # pictures of Debian's dlib, whose documentation is not 
 	if [ -d /$(JOHNS) ]; then ln -s /$(JOHNS) $@; else \
 		cd $(PEERS) && apt-get -qq download libdlib19.1 && dpkg-deb -x libdlib19.1_*.deb deb && ln -s deb/$(JOHNS) johns; fi
 
-test: lint unit race whole fuzz fleet-test cross-test board-test
+test: lint unit race whole fuzz fleet-test cross-test
 
 lint: fmt tidy vet staticcheck shellcheck
 
@@ -233,7 +233,7 @@ board board-test board-shell: ARCH := arm64
 board: board-root cross models # the kiosk's whole work on it, and its faults; COUNT=10 for more of these
 	$(BOARD_RELEASE) CGO_ENABLED=0 go test -tags board -count=1 -timeout 90m -v ./daemon/test/board
 
-board-test: board-root cross models # the part of it that is in make test
+board-test: board-root cross models # the shorter part of it
 	$(BOARD_RELEASE) COUNT=6 CGO_ENABLED=0 go test -tags board -count=1 -timeout 20m -run '^(TestBoard|TestPowerCut)$$' ./daemon/test/board
 
 board-shell: board-root cross models # a prompt on it
