@@ -113,9 +113,9 @@ func TestPointsAreThoseOfTheFace(t *testing.T) {
 
 func TestGreyPictureIsTheSamePerson(t *testing.T) { matchtest.GreyIsTheSame(t, engine(t), 0.15) }
 
-// What the networks say of the portraits holds their crop, colours and classes to
-// what was measured. To them a file is no print: see docs/pad.md.
-func TestLive(t *testing.T) {
+// judging opens an engine that tells people from pictures, until the test ends.
+func judging(t *testing.T) (Options, *Engine) {
+	t.Helper()
 	o := options(t)
 	o.PAD = true
 	e, err := Open(o)
@@ -123,6 +123,13 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Close() })
+	return o, e
+}
+
+// What the networks say of the portraits holds their crop, colours and classes to
+// what was measured. To them a file is no print: see docs/pad.md.
+func TestLive(t *testing.T) {
+	o, e := judging(t)
 	for name, want := range goldenLive(o.Set.Name) {
 		img := matchtest.Portrait(t, strings.TrimPrefix(name, "on a wall: "))
 		if strings.HasPrefix(name, "on a wall: ") {

@@ -18,13 +18,7 @@ import (
 // face where the set's detector finds it, and, of edge, where YuNet of open
 // dimensions does, for which others have measured.
 func TestThreePictures(t *testing.T) {
-	o := options(t)
-	o.PAD = true
-	e, err := Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
+	o, e := judging(t)
 	type row struct {
 		picture string
 		face    image.Rectangle // empty: where the engine finds it

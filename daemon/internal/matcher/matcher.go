@@ -286,8 +286,7 @@ func Picture(f capture.Frame) (image.Image, error) {
 	return picture.Widen(img), nil
 }
 
-// Look examines a camera frame. One that looks like the frame of less than a
-// second before, in which the engine found nobody, is not shown to the engine.
+// Look examines a camera frame.
 func (m *Matcher) Look(ctx context.Context, f capture.Frame) (attempt.Look, error) {
 	return m.frame(ctx, f, false)
 }
@@ -297,6 +296,8 @@ func (m *Matcher) Probe(ctx context.Context, f capture.Frame) (attempt.Look, err
 	return m.frame(ctx, f, m.engine.live != nil)
 }
 
+// frame examines a camera frame. One that looks like the frame of less than a
+// second before, in which the engine found nobody, is not shown to the engine.
 func (m *Matcher) frame(ctx context.Context, f capture.Frame, judged bool) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
 		img, err := Picture(f)
