@@ -75,13 +75,17 @@ func boundaryOK(b string) bool {
 	return len(b) >= 1 && len(b) <= 70 && !strings.HasSuffix(b, " ")
 }
 
+// control reports whether a character has no place in a header line (RFC 9110,
+// section 5.5).
+func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
 // partHead reads the headers of a part.
 func partHead(text string) (part, error) {
 	headers := make(map[string]string)
 	for line := range strings.SplitSeq(text, "\r\n") {
 		name, value, ok := strings.Cut(line, ":")
 		name = strings.ToLower(name)
-		if _, twice := headers[name]; !ok || twice || strings.ContainsAny(line, "\r\n") || name != "content-disposition" && name != "content-type" {
+		if _, twice := headers[name]; !ok || twice || strings.ContainsFunc(line, control) || name != "content-disposition" && name != "content-type" {
 			return part{}, fmt.Errorf("multipart part has an unexpected header line %.40q", line)
 		}
 		headers[name] = strings.Trim(value, " \t")

@@ -184,6 +184,7 @@ func TestPartsRefused(t *testing.T) {
 		"header twice": {kind, "\r\n\r\nx",
 			"\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\nx", "unexpected header line"},
 		"carriage return": {kind, "\"a\"\r\n", "\"a\"\r\r\n", "unexpected header line"},
+		"control":         {kind, "\r\n\r\nx", "\r\nContent-Type:\x10\r\n\r\nx", "unexpected header line"},
 		"no name":         {kind, `; name="a"`, "", "no form-data name"},
 		"attachment":      {kind, "form-data", "attachment", "no form-data name"},
 		"other param":     {kind, `name="a"`, `name="a"; size=1`, "unknown parameter"},
