@@ -58,6 +58,7 @@ type ModelID struct {
 	SHA256   string // of the file that computes templates, lower-case hex
 	Licence  string
 	Training string // what the model was trained on
+	OnSide   bool   // the detector finds faces that lie on their side, too
 }
 
 // String returns the set's name and the start of its sum: dlib@55533b28a958.

@@ -78,7 +78,7 @@ type Portrait struct {
 // a [*TooSmallError] for a picture that cannot be used, and the portrait is then
 // as much of one as was found; any other is the engine's, or the cause of ctx.
 //
-// It calls the engine several times: about six times for an upright card
+// It calls the engine several times: about four times for an upright card
 // that fills the picture, up to some dozens for a large sheet without any face.
 // Once the whole picture has been searched coarsely in all turns, a finer search
 // ends, with [ErrNoFace], where the engine's next part would take it beyond the

@@ -118,11 +118,16 @@ func (f *finder) portrait(ctx context.Context) (sighting, error) {
 // upright decides which way up a face is that was found in one turn. With its
 // mouth for eyes, one in ten passes for a face upside down too, and some
 // detectors find most faces that lie on their side. There, fewer sizes show it,
-// and its template wavers from one to the next.
+// and its template wavers from one to the next. A detector that is not one of
+// these is not asked: each look costs a small board a second.
 func (f *finder) upright(ctx context.Context, face sighting) (sighting, error) {
 	best, known := face, false
 	var steady steadiness
-	for _, turns := range []int{2, 1, 3} {
+	others := []int{2}
+	if f.engine.Model().OnSide {
+		others = []int{2, 1, 3}
+	}
+	for _, turns := range others {
 		other := face
 		other.turns = (face.turns + turns) % 4
 		other, ok, err := f.look(ctx, other, closeUp)

@@ -107,7 +107,9 @@ func (e *Engine) Score(a, b match.Template) match.Score {
 }
 
 // Model implements [match.Engine].
-func (e *Engine) Model() match.ModelID { return match.ModelID{Engine: "painted", Name: "painted"} }
+func (e *Engine) Model() match.ModelID {
+	return match.ModelID{Engine: "painted", Name: "painted", OnSide: e.OnSide}
+}
 
 // Close implements [match.Engine].
 func (e *Engine) Close() error { return nil }

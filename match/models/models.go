@@ -61,7 +61,7 @@ type Set struct {
 
 // ModelID returns how the set is named in events and on the command line.
 func (s Set) ModelID() match.ModelID {
-	id := match.ModelID{Engine: s.Engine, Name: s.Name, Licence: s.Licence, Training: s.Training}
+	id := match.ModelID{Engine: s.Engine, Name: s.Name, Licence: s.Licence, Training: s.Training, OnSide: s.Engine == "onnx"}
 	for _, f := range s.Files {
 		if f.Name == s.Templates {
 			id.SHA256 = f.SHA256
