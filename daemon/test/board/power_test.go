@@ -35,9 +35,9 @@ func TestPowerCut(t *testing.T) {
 	b.keeps("the journal", first, first.Cuts(int(count), seed))
 
 	// The start after a cut is cut in its turn, and what follows.
-	c := first.Cuts(3, seed)[cut.Torn]
+	c := first.Cuts(int(cut.Kinds), seed)[cut.Torn]
 	second := b.workAgain("again", &cut.Disk{Base: first.Image(c), Earlier: first.Promises(c.At)}, attempts/4)
-	b.keeps("the journal after a cut", second, second.Cuts(int(max(count/3, 6)), seed))
+	b.keeps("the journal after a cut", second, second.Cuts(int(max(count/3, 8)), seed))
 
 	broken := b.work("broken", attempts/2)
 	n := int(max(count/3, 9))

@@ -30,12 +30,13 @@ const (
 	Flushed Kind = iota // nothing
 	Between             // all of them
 	Torn                // any of their sectors
+	Heads               // the first sector of each: of a page, what is read first
 	Kinds
 )
 
 // String returns the kind in plain words.
 func (k Kind) String() string {
-	return [Kinds]string{"at a flush", "between flushes", "any sectors since the flush"}[k]
+	return [Kinds]string{"at a flush", "between flushes", "any sectors since the flush", "the first sector of each write since the flush"}[k]
 }
 
 // A Cut is one moment at which a disk could have lost its power.
@@ -59,7 +60,10 @@ func (d *Disk) Image(c Cut) []byte {
 		case r.FUA || c.Kind == Between:
 			r.carryOut(image)
 		case c.Kind == Torn:
-			r.carryOutSome(image, random)
+			r.carryOutSome(image, func() bool { return random.IntN(2) > 0 })
+		case c.Kind == Heads:
+			first := true
+			r.carryOutSome(image, func() bool { defer func() { first = false }(); return first })
 		}
 	}
 	return image
@@ -83,10 +87,10 @@ func (r Request) carryOut(image []byte) {
 	copy(image[r.Offset:], r.Data)
 }
 
-// carryOutSome carries each sector of r out or not.
-func (r Request) carryOutSome(image []byte, random *rand.Rand) {
+// carryOutSome carries those sectors of r out for which some says so.
+func (r Request) carryOutSome(image []byte, some func() bool) {
 	for at := int64(0); at < r.Length; at += tornBytes {
-		if random.IntN(2) == 0 {
+		if !some() {
 			continue
 		}
 		part := Request{Offset: r.Offset + at, Length: min(tornBytes, r.Length-at), Discard: r.Discard}

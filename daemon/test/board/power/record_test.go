@@ -164,6 +164,14 @@ func TestImageTorn(t *testing.T) {
 	}
 }
 
+func TestImageHeads(t *testing.T) {
+	r := Request{Length: 3 * tornBytes, Data: sectors(3, 'a')}
+	d := Disk{Requests: []Request{r, {Offset: 4 * tornBytes, Length: tornBytes, Data: sectors(1, 'b')}}}
+	if got := firstBytes(d.Image(Cut{Kind: Heads, At: 2})); got != "a\x00\x00\x00b" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestBaseAndDiscard(t *testing.T) {
 	d := Disk{Base: sectors(DiskBytes/tornBytes, 'x'), Requests: []Request{{Offset: 2 * tornBytes, Length: tornBytes, Discard: true}, {Flush: true}}}
 	if got := firstBytes(d.Image(Cut{Kind: Flushed, At: 2})); got != "xx\x00xx" {
@@ -174,12 +182,12 @@ func TestBaseAndDiscard(t *testing.T) {
 func TestCuts(t *testing.T) {
 	d := record()
 	kinds, at := map[Kind]int{}, map[Cut]bool{}
-	cuts := d.Cuts(300, 7)
+	cuts := d.Cuts(400, 7)
 	for _, c := range cuts {
 		kinds[c.Kind]++
 		at[Cut{Kind: c.Kind, At: c.At}] = true
 	}
-	if kinds[Flushed] != 100 || kinds[Between] != 100 || kinds[Torn] != 100 {
+	if kinds[Flushed] != 100 || kinds[Between] != 100 || kinds[Torn] != 100 || kinds[Heads] != 100 {
 		t.Errorf("kinds %v", kinds)
 	}
 	want := map[Cut]bool{}
@@ -187,7 +195,9 @@ func TestCuts(t *testing.T) {
 		want[Cut{Kind: Flushed, At: n}] = true
 	}
 	for _, n := range []int{3, 4, 5, 7, 8} {
-		want[Cut{Kind: Between, At: n}], want[Cut{Kind: Torn, At: n}] = true, true
+		for _, kind := range []Kind{Between, Torn, Heads} {
+			want[Cut{Kind: kind, At: n}] = true
+		}
 	}
 	for c := range want {
 		if !at[c] {
@@ -199,7 +209,7 @@ func TestCuts(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if again := d.Cuts(300, 7); !slices.Equal(again, cuts) {
+	if again := d.Cuts(400, 7); !slices.Equal(again, cuts) {
 		t.Error("the same seed gives other cuts")
 	}
 	if none := (&Disk{}).Cuts(3, 1); none != nil {

@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return work(ctx, disk, n)
 	case "again":
-		if err := forget(disk); err != nil {
+		if err := errors.Join(forget(disk), repair(disk)); err != nil {
 			return err
 		}
 		return work(ctx, disk, n)
@@ -84,6 +84,20 @@ func format(disk string) error {
 	out, err := exec.Command("mkfs.ext4", "-q", "-b", "4096", disk, strconv.Itoa(power.FileSystemBytes/4096)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mkfs.ext4: %w: %s", err, out)
+	}
+	return nil
+}
+
+// repair does what Debian does before it mounts a disk at boot. The kernel alone
+// refuses a file system whose log ends in a commit that was written in part.
+func repair(disk string) error {
+	const corrected = 1 // of e2fsck's exit statuses, see e2fsck(8)
+	out, err := exec.Command("e2fsck", "-p", disk).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == corrected {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("e2fsck: %w: %s", err, out)
 	}
 	return nil
 }
@@ -136,7 +150,7 @@ func check(ctx context.Context, disk, file string, n int) error {
 	if err != nil {
 		return err
 	}
-	if err := forget(disk); err != nil {
+	if err := errors.Join(forget(disk), repair(disk)); err != nil {
 		return err
 	}
 	var report power.Report
