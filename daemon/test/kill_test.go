@@ -29,7 +29,7 @@ func number(t *testing.T, name string, usual int64) int64 {
 // TestKill kills the daemon at any moment of an attempt, COUNT times, and
 // then holds the board's timeline against the journal.
 func TestKill(t *testing.T) {
-	rounds, seed := int(number(t, "COUNT", 50)), number(t, "SEED", time.Now().UnixNano())
+	rounds, seed := int(number(t, "COUNT", 30)), number(t, "SEED", time.Now().UnixNano())
 	t.Logf("COUNT=%d SEED=%d", rounds, seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	s := newSite(t)

@@ -242,7 +242,7 @@ func (c *checker) distances() {
 
 func (c *checker) attempt() {
 	a := c.cfg.Attempt
-	within(c, "attempt.deadline", a.Deadline, time.Second, time.Minute)
+	within(c, "attempt.deadline", a.Deadline, time.Second, 2*time.Minute)
 	within(c, "attempt.frames", a.Frames, 1, 9)
 	within(c, "attempt.spacing", a.Spacing, 0, 5*time.Second)
 	if least := time.Duration(a.Frames) * a.Spacing; least >= a.Deadline {

@@ -120,6 +120,7 @@ func runAndKill(t *testing.T, path string, lines int, said map[string]bool) {
 // Whatever part of the write-ahead log reached the disk, the journal holds the
 // first so many events, and the right to a pulse exactly where it was granted.
 func TestTornLogIsAnEarlierJournal(t *testing.T) {
+	t.Parallel()
 	j, o, _ := begin(t)
 	const attempts = 8
 	for n := range attempts {

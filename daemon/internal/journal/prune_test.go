@@ -131,6 +131,7 @@ func TestBoundHoldsAndNothingIsLostSilently(t *testing.T) {
 		"sometimes":       func(n int) bool { return n%120 == 119 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := options(filepath.Join(scratch(t), "journal.db"), newClock())
 			j := open(t, o)
 			told := map[uint64]event.Event{} // what a consumer got, or will

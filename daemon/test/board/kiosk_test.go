@@ -18,7 +18,7 @@ import (
 const (
 	// patient is for what takes a while: an emulated board computes a hundredth
 	// of what a real one does.
-	patient = 2 * time.Minute
+	patient = 150 * time.Second
 	place   = "facegate/test/board/" // in front of every topic
 )
 

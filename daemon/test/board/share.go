@@ -63,12 +63,12 @@ func copyFile(from, to string) error {
 }
 
 // configuration asks for as small a picture as will do, and for as much time
-// as there is: an emulated board takes half a minute for an attempt.
+// as there is: an emulated board takes half a minute for an attempt, and more.
 func (s Share) configuration() []byte {
 	return fmt.Appendf(nil, `device: {site: test, name: board}
 camera: {device: /dev/v4l/by-path/platform-vivid.0-video-index0, width: %d, height: %d, fps: 25}
 match: {hang: 1m}
-attempt: {deadline: 1m, frames: 1}
+attempt: {deadline: 2m, frames: 1}
 board: {driver: gpio}
 door: {output: {chip: gpiochip0, line: %d}, pulse: %v}
 lamps:
