@@ -27,7 +27,7 @@ export FACEGATE_BINARY := $(CURDIR)/build/facegate
 export FACEGATE_BROKEN_SYNC := $(CURDIR)/build/broken/sync
 export FACEGATE_BROKEN_ORDER := $(CURDIR)/build/broken/order
 
-.PHONY: build broken models models-onnx demo bench bench-peers clean setup setup-cross setup-npm setup-test toolchain
+.PHONY: build broken models demo bench bench-peers clean setup setup-cross setup-npm setup-test toolchain
 .PHONY: test lint fmt tidy vet staticcheck shellcheck unit race whole fuzz test-edge soak cross cross-test reproduce
 
 # install installs those of the packages $(1) that are missing. A mirror may be
@@ -71,13 +71,10 @@ broken: toolchain # programs that the kill tests must find fault with
 	go build -tags "dlib brokensync" -o $(FACEGATE_BROKEN_SYNC) ./daemon
 	go build -tags "dlib brokenorder" -o $(FACEGATE_BROKEN_ORDER) ./daemon
 
-models: build
+models: build setup-npm
+	@build/facegate models pull --dir build/models
 	@build/facegate models pull --dir build/models dlib
 	@build/facegate models pull --dir build/pictures demo-pictures
-
-models-onnx: models setup-npm # what the second engine's tests need
-	@build/facegate models pull --dir build/models faceplugin
-	@build/facegate models pull --dir build/models onnxruntime
 
 setup-npm: # one that does not come from Debian will do, too
 	$(call install,$(if $(shell command -v npm),,npm))
@@ -86,7 +83,7 @@ demo: models
 	@go build -o build/demo ./daemon/demo
 	@build/demo $(if $(KEEP),--keep)
 
-bench: models-onnx # with FROM=DIR, on the model set edge of that folder too
+bench: models # with FROM=DIR, on the model set edge of that folder too
 	go test -tags "dlib integration" -run '^$$' -bench . -benchmem ./...
 ifdef FROM
 	FACEGATE_EDGE=$(abspath $(FROM)) go test -tags integration -run '^$$' -bench . -benchmem ./match/onnx
@@ -105,7 +102,7 @@ $(PEERS)/face_recognition: PACKAGES := $(PEER_DLIB) face_recognition==1.3.0 face
 $(PEERS)/opencv: PACKAGES := opencv-python-headless==5.0.0.93 numpy
 $(PEERS)/node: PACKAGES := @vladmandic/face-api@1.7.15 @vladmandic/human@3.3.6 @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0 sharp@0.35.5
 
-bench-peers: models-onnx $(PEERS)/face_recognition $(PEERS)/opencv $(PEERS)/node $(if $(PAIRS),,$(PEERS)/johns)
+bench-peers: models $(PEERS)/face_recognition $(PEERS)/opencv $(PEERS)/node $(if $(PAIRS),,$(PEERS)/johns)
 	go build -tags "dlib peers" -o $(PEERS)/peers ./daemon/test/peers
 	$(PEERS)/peers -dir $(PEERS) -people $(or $(PEOPLE),0) -pairs $(or $(PAIRS),$(PEERS)/johns)
 
@@ -124,6 +121,7 @@ $(PEERS)/johns: | setup # pictures of Debian's dlib, whose documentation is not 
 	if [ -d /$(JOHNS) ]; then ln -s /$(JOHNS) $@; else \
 		cd $(PEERS) && apt-get -qq download libdlib19.1 && dpkg-deb -x libdlib19.1_*.deb deb && ln -s deb/$(JOHNS) johns; fi
 
+test: ARCH := arm64 armv7 # amd64 is what the other tests are built for
 test: lint unit race whole fleet-test cross-test board-test
 
 lint: fmt tidy vet staticcheck shellcheck
@@ -153,10 +151,10 @@ unit: setup-test
 # SQLite, whose C was translated to Go, and what computes in one goroutine is not
 # run with it but with the whole program.
 COMPUTING := match/cloud/argos|match/cloud/rekognition|match/cloud/wire|match/document|match/pad
-race: models-onnx setup-test
+race: models setup-test
 	go test -race -gcflags 'modernc.org/...=-race=false' -timeout 30m -tags integration $$(go list ./... | grep -vE '/($(COMPUTING)|daemon/test)$$')
 
-whole: models-onnx broken setup-test $(MOTO)
+whole: models broken setup-test $(MOTO)
 	go test -timeout 30m -tags "dlib integration" -parallel 4 ./daemon ./daemon/test ./match/dlib $$(go list ./... | grep -E '/($(COMPUTING))$$')
 
 FUZZTIME ?= 10s
@@ -171,7 +169,7 @@ test-edge: models setup-test # the second engine's tests on the model set edge, 
 	FACEGATE_EDGE=$(abspath $(FROM)) go test -count=1 -tags integration ./match/onnx
 
 .PHONY: test-spoof
-test-spoof: models-onnx setup-test # what tells pictures from people, on the three labelled ones in SPOOF; edge's files lie in FROM
+test-spoof: models setup-test # what tells pictures from people, on the three labelled ones in SPOOF; edge's files lie in FROM
 	FACEGATE_SPOOF=$(abspath $(SPOOF)) go test -count=1 -tags "integration spoof" -run '^TestThreePictures$$' ./match/onnx
 	FACEGATE_SPOOF=$(abspath $(SPOOF)) FACEGATE_EDGE=$(abspath $(FROM)) go test -count=1 -tags "integration spoof" -run '^TestThreePictures$$' ./match/onnx
 
@@ -228,7 +226,7 @@ board: board-root cross models # the kiosk's whole work on it, and its faults; C
 	$(BOARD_RELEASE) go test -tags board -count=1 -timeout 90m -v ./daemon/test/board
 
 # The shorter part of it, without what takes minutes more.
-SHORT := ^(TestBoard|TestPowerCut)$$/^(starting_drives_nothing|the_same_person|systemd_is_content|safe_drives_nothing)$$
+SHORT := ^(TestBoard|TestPowerCut)$$/^(starting_drives_nothing|the_same_person|systemd_is_content)$$
 board-test: board-root cross models
 	$(BOARD_RELEASE) COUNT=8 go test -tags board -count=1 -timeout 20m -v -run '$(SHORT)' ./daemon/test/board
 
@@ -240,7 +238,7 @@ board-shell: board-root cross models # a prompt on it
 # fails is in it, and fails the whole at the end.
 FAULTS := go test -json -count=1 -timeout 90m
 faults: ARCH := arm64
-faults: models-onnx broken setup-test setup-fleet board-root cross
+faults: models broken setup-test setup-fleet board-root cross
 	set +e; export $(BOARD_RELEASE); { \
 		COUNT=300 $(FAULTS) -tags "dlib integration" -run '^TestKill$$' ./daemon/test; \
 		COUNT=0 $(FAULTS) -tags "dlib integration" -run '^TestKillAtEveryStep$$' ./daemon/test; \

@@ -32,7 +32,7 @@ func TestCalibrateAndEvaluatePortraits(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "site.json")
-	if status, out, errs := facegate(t, "calibrate", "--models", models, "--source", "four portraits", "--out", path, "--pictures", dir); status != exitOK || out != "" {
+	if status, out, errs := facegate(t, "calibrate", "--models", models, "--set", "dlib", "--source", "four portraits", "--out", path, "--pictures", dir); status != exitOK || out != "" {
 		t.Fatalf("calibrate: %d, %q, %s", status, out, errs)
 	}
 	c, err := calibration.Load(path)
@@ -50,13 +50,13 @@ func TestCalibrateAndEvaluatePortraits(t *testing.T) {
 		t.Error("two people are taken for proof of an FMR of 0.3")
 	}
 
-	status, _, errs := facegate(t, "evaluate", "--models", models, "--calibration", path, "--pictures", dir)
+	status, _, errs := facegate(t, "evaluate", "--models", models, "--set", "dlib", "--calibration", path, "--pictures", dir)
 	if status != exitConfig || !strings.Contains(errs, "too few for any") {
 		t.Errorf("evaluate: %d, %s", status, errs)
 	}
 
 	config := filepath.Join(t.TempDir(), "c.yaml")
-	text := fmt.Sprintf("models: {dir: %s}\ndata: %s\nhttp: {listen: 'unix:%s/http.sock'}\nmatch:\n  accept_fmr: 1e-3\n  reject_fnmr: 0.02\n", models, dir, dir)
+	text := fmt.Sprintf("models: {dir: %s, set: dlib}\ndata: %s\nhttp: {listen: 'unix:%s/http.sock'}\nmatch:\n  accept_fmr: 1e-3\n  reject_fnmr: 0.02\n", models, dir, dir)
 	write(t, config, text, 0o600)
 	if status, out, errs := facegate(t, "check", "--config", config); status != exitOK || !strings.Contains(out, "FMR 0.00") || !strings.Contains(out, "1066 people") {
 		t.Errorf("check with what ships: %d, %s, %s", status, out, errs)
@@ -76,7 +76,7 @@ func TestCalibrationOfAnotherModelKeepsTheDoorShut(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "c.yaml")
 	for _, thresholds := range []string{"accept_fmr: 1e-3\n  reject_fnmr: 0.02", "accept: 0.45\n  reject: 0.6\n  distances_of: dlib"} {
-		write(t, config, fmt.Sprintf("models: {dir: %s}\ndata: %s\nhttp: {listen: 'unix:%s/http.sock'}\nmatch:\n  %s\n  calibration: %s\n",
+		write(t, config, fmt.Sprintf("models: {dir: %s, set: dlib}\ndata: %s\nhttp: {listen: 'unix:%s/http.sock'}\nmatch:\n  %s\n  calibration: %s\n",
 			os.Getenv("FACEGATE_MODELS"), dir, dir, thresholds, other), 0o600)
 		want := ": match.calibration: " + other + ": is of model dlib@0a0a0a0a0a0a, but dlib@55533b28a958 is in use"
 		for _, command := range []string{"check", "run"} {

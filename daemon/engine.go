@@ -52,8 +52,8 @@ func modelSet(cfg config.Config) (models.Set, error) {
 	case set.Engine == "":
 		return models.Set{}, fmt.Errorf("models.set: %s: no engine runs it (choose another of facegate models list)", set.Name)
 	case set.Engine != cfg.Match.Engine:
-		return models.Set{}, fmt.Errorf("match.engine: %s does not run the model set %s (say match.engine: %s, or change models.set)",
-			cfg.Match.Engine, set.Name, set.Engine)
+		return models.Set{}, fmt.Errorf("match.engine: %s does not run the model set %s (say match.engine: auto, or change models.set)",
+			cfg.Match.Engine, set.Name)
 	case set.NonCommercial && !cfg.Models.AcceptNonCommercial:
 		return models.Set{}, fmt.Errorf("models.set: %s: its licence (%s) forbids commercial use "+
 			"(choose another set, or say models.accept_non_commercial: true)", set.Name, set.Licence)
@@ -71,7 +71,7 @@ func checkModels(cfg config.Config) error {
 	if set.Engine == "onnx" {
 		lib, unknown := models.Find(models.Runtime)
 		if unknown != nil {
-			return fmt.Errorf("match.engine: there is no ONNX Runtime for this processor, %s (say match.engine: dlib, and models.set: dlib)", runtime.GOARCH)
+			return fmt.Errorf("match.engine: there is no ONNX Runtime for this processor, %s (say models.set: dlib)", runtime.GOARCH)
 		}
 		err = errors.Join(err, lib.Verify(cfg.Models.Dir))
 	}
@@ -92,7 +92,7 @@ func checkPAD(cfg config.Config, set models.Set) error {
 		}
 		return nil
 	}
-	remedy := "say models.set: faceplugin and match.engine: onnx, or pad.model: off"
+	remedy := "say models.set: faceplugin, or pad.model: off"
 	if _, unknown := models.Find(models.Runtime); unknown != nil {
 		remedy = fmt.Sprintf("no set has one that runs on this processor, %s: say pad.model: off", runtime.GOARCH)
 	}

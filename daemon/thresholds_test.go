@@ -42,8 +42,13 @@ func calibrationFile(t *testing.T, change func(*calibration.Calibration)) string
 	return path
 }
 
+// parsed returns a configuration for dlib, whose figures the tests know, unless it
+// names other models.
 func parsed(t *testing.T, yaml string) config.Config {
 	t.Helper()
+	if !strings.Contains(yaml, "models:") {
+		yaml = "models: {set: dlib}\n" + yaml
+	}
 	cfg, err := config.Parse("c.yaml", []byte(yaml))
 	if err != nil {
 		t.Fatal(err)

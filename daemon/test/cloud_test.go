@@ -31,7 +31,7 @@ const cloudKey = "facegate-cloudsim"
 // time to ask on a busy machine.
 func unsure() []string {
 	return slices.Concat(marked(), []string{
-		"deadline: 3s", "deadline: 40s", "models:", "match: {accept: 0.05, reject: 1.9, distances_of: dlib, hang: 30s}\nmodels:",
+		"deadline: 3s", "deadline: 40s", "models:", "match: {accept: 0.05, reject: 1.9, distances_of: faceplugin, hang: 30s}\nmodels:",
 		"sources: {", "sources: {http: {may_open: true}, mqtt: {enabled: true}, ",
 	})
 }

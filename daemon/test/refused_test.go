@@ -76,8 +76,8 @@ func TestRefused(t *testing.T) {
 	}{
 		{"wrong key", []string{"fps: 15", "fsp: 15"}, "FILE:4: camera.fsp: unknown key (did you mean fps?)", ""},
 		{"duplicate key", []string{"fps: 15", "fps: 15, fps: 5"}, "FILE:4: camera.fps: duplicate key (first on line 4)", ""},
-		{"missing model", []string{"models: {dir: ", "models: {dir: DIR/missing} #"}, "FILE:3: models.dir: model file DIR/missing/shape_predictor_5_face_landmarks.dat: missing (get it with: facegate models pull --dir DIR/missing dlib)", ""},
-		{"altered model", []string{"models: {dir: ", "models: {dir: DIR/altered} #"}, "FILE:3: models.dir: model file DIR/altered/shape_predictor_5_face_landmarks.dat: 9150489 bytes with sha256 ", ""},
+		{"missing model", []string{"models: {dir: ", "models: {set: dlib, dir: DIR/missing} #"}, "FILE:3: models.dir: model file DIR/missing/shape_predictor_5_face_landmarks.dat: missing (get it with: facegate models pull --dir DIR/missing dlib)", ""},
+		{"altered model", []string{"models: {dir: ", "models: {set: dlib, dir: DIR/altered} #"}, "FILE:3: models.dir: model file DIR/altered/shape_predictor_5_face_landmarks.dat: 9150489 bytes with sha256 ", ""},
 		{"no such door", []string{"{name: door}", "{name: trapdoor}"}, `facegate: door.output: open output line "trapdoor": line "trapdoor": no such line (the board has `, "door"},
 		{"no such lamp", []string{"lamp-fault", "beacon"}, `facegate: lamps.fault: open output line "beacon": line "beacon": no such line (the board has `, "lamp-fault"},
 		{"line in use", []string{"lamp-busy", "button"}, `facegate: lamps.busy: open output line "button": line is in use by "other@`, ""},

@@ -14,7 +14,7 @@ const (
 // List returns the manifest: every set facegate knows.
 func List() []Set {
 	sets := []Set{dlibSet(), faceplugin(), edge(), picturesSet()}
-	if s, ok := onnxRuntime(runtime.GOARCH); ok {
+	if s, ok := RuntimeFor(runtime.GOARCH); ok {
 		sets = append(sets, s)
 	}
 	return sets
@@ -169,9 +169,9 @@ const (
 	RuntimeFile = "libonnxruntime.so.1"
 )
 
-// onnxRuntime returns the library that the engine onnx loads on a processor,
-// and false if there is none for it.
-func onnxRuntime(arch string) (Set, bool) {
+// RuntimeFor returns the set [Runtime] for a processor, by Go's name of that, and
+// false if there is none.
+func RuntimeFor(arch string) (Set, bool) {
 	lib := File{Name: RuntimeFile}
 	const linux = "package/bin/napi-v6/linux/"
 	switch arch {

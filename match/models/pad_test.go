@@ -23,19 +23,19 @@ func padSet() Set {
 func TestPADFilesMayBeMissing(t *testing.T) {
 	s, dir, from := padSet(), t.TempDir(), t.TempDir()
 	write(t, filepath.Join(from, "a.dat"), content, 0o644)
-	if wrote, err := s.pull(t.Context(), dir, Folder(from)); err != nil || len(wrote) != 1 {
+	if wrote, err := s.Pull(t.Context(), dir, Folder(from)); err != nil || len(wrote) != 1 {
 		t.Errorf("from a folder without it: wrote %v, %v", wrote, err)
 	}
 	if err := s.Verify(dir); err != nil {
 		t.Error(err)
 	}
 	wantError(t, s.VerifyPAD(dir), "pad.onnx: missing (")
-	if wrote, err := s.pull(t.Context(), dir, Upstream{}); err != nil || len(wrote) != 0 {
+	if wrote, err := s.Pull(t.Context(), dir, Upstream{}); err != nil || len(wrote) != 0 {
 		t.Errorf("from its publisher: wrote %v, %v", wrote, err)
 	}
 
 	write(t, filepath.Join(from, "pad.onnx"), content, 0o644)
-	if wrote, err := s.pull(t.Context(), dir, Folder(from)); err != nil || len(wrote) != 1 {
+	if wrote, err := s.Pull(t.Context(), dir, Folder(from)); err != nil || len(wrote) != 1 {
 		t.Errorf("from a folder with it: wrote %v, %v", wrote, err)
 	}
 	if err := s.VerifyPAD(dir); err != nil {

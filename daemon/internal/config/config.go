@@ -11,7 +11,10 @@
 // Secrets never stand in the file; it names the files that hold them.
 package config
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // A Config is everything an operator can set. Field names in YAML are the
 // lower-case words in the tags.
@@ -267,19 +270,52 @@ type Log struct {
 
 // Default returns the configuration that an empty file gives.
 func Default() Config {
+	cfg := defaults()
+	cfg.settle(runtime.GOARCH)
+	return cfg
+}
+
+// auto leaves models.set and match.engine to us.
+const auto = "auto"
+
+// UsualSet returns the set of models that auto is on a processor, by Go's name of
+// that: of those that a package manager fetches, a company may use and the
+// processor runs, the one that matches more people at an FMR of 1e-4
+// (docs/models.md).
+func UsualSet(arch string) string {
+	if arch == "amd64" || arch == "arm64" {
+		return "faceplugin"
+	}
+	return "dlib"
+}
+
+// settle says what auto is on a processor.
+func (c *Config) settle(arch string) {
+	if c.Models.Set == auto {
+		c.Models.Set = UsualSet(arch)
+	}
+	if c.Match.Engine == auto {
+		c.Match.Engine = "onnx"
+		if c.Models.Set == "dlib" {
+			c.Match.Engine = "dlib"
+		}
+	}
+}
+
+func defaults() Config {
 	usual := Line{Line: -1, Pull: "none", Debounce: 20 * time.Millisecond}
 	return Config{
 		Device: Device{Base: "facegate", Site: "default"},
 		Clock:  Clock{Marker: "/run/systemd/timesync/synchronized"}, // systemd-timesyncd's
 		Data:   "/var/lib/facegate",
-		Models: Models{Dir: "/var/lib/facegate/models", Set: "dlib"},
+		Models: Models{Dir: "/var/lib/facegate/models", Set: auto},
 		Camera: Camera{
 			Driver: "v4l2", Device: "/dev/video0", Format: "auto", Width: 640, Height: 480, FPS: 30,
 			Fresh: 500 * time.Millisecond, Stalled: 2 * time.Second,
 		},
 		Document: Document{Driver: "v4l2", Device: "/dev/video2", Format: "auto", Width: 1920, Height: 1080, FPS: 5, Button: usual},
 		Match: Match{
-			Engine: "dlib", Rates: Rates{AcceptFMR: 1e-4, RejectFNMR: 0.02}, Threads: 1, Hang: 5 * time.Second,
+			Engine: auto, Rates: Rates{AcceptFMR: 1e-4, RejectFNMR: 0.02}, Threads: 1, Hang: 5 * time.Second,
 		},
 		Cloud:   defaultCloud(),
 		Quality: Quality{MinFace: 80, MinSharpness: 3, MinLuma: 40, MaxLuma: 220, MaxClipped: 0.4, MinIDFace: 60, MaxIDGlare: 0.4},

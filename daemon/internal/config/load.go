@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -48,9 +49,10 @@ func Parse(name string, data []byte) (Config, error) {
 		d.fail(line, "", "%s", text)
 		return Config{doubts: d.problems}, d.problems
 	}
-	cfg := Default()
+	cfg := defaults()
 	d.root(&cfg, root)
 	cfg.source, cfg.doubts = d.source, d.problems
+	cfg.settle(runtime.GOARCH)
 	cfg.Match.choose(d.source)
 	problems := sorted(append(d.problems, validate(cfg)...))
 	if len(problems) > 0 {

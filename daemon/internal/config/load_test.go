@@ -36,6 +36,7 @@ device: {site: harbour, name: gate-3}
 camera:
   driver: replay
   replay: [/srv/a.jpg, "/srv/b"]
+models: {set: dlib}
 match: {accept: 0.4, reject: 1, distances_of: dlib}
 attempt: {deadline: 1m, frames: 5}
 board: {driver: gpio}
@@ -51,6 +52,7 @@ journal: {max_bytes: 1GiB}
 	want := config.Default()
 	want.Device.Site, want.Device.Name = "harbour", "gate-3"
 	want.Camera.Driver, want.Camera.Replay = "replay", []string{"/srv/a.jpg", "/srv/b"}
+	want.Models.Set, want.Match.Engine = "dlib", "dlib"
 	want.Match.Accept, want.Match.Reject, want.Match.DistancesOf, want.Match.Rates = 0.4, 1, "dlib", config.Rates{}
 	want.Attempt.Deadline, want.Attempt.Frames = time.Minute, 5
 	want.Board.Driver = "gpio"
@@ -98,23 +100,23 @@ func TestProblems(t *testing.T) {
 		{"size beyond 63 bits", "journal: {max_bytes: 9999999999GiB}\n", `c.yaml:1: journal.max_bytes: must be a size with a unit, as in 512KiB or 256MiB, not "9999999999GiB"`},
 		{"small journal", "journal: {max_bytes: 512KiB}\n", "c.yaml:1: journal.max_bytes: must be 4MiB to 1024GiB, not 512KiB"},
 
-		{"thresholds", "match:\n  distances_of: dlib\n  accept: 0.7\n  reject: 0.6\n", "c.yaml:4: match.reject: must be above match.accept (0.7) and at most 2, not 0.6"},
-		{"equal thresholds", "match:\n  distances_of: dlib\n  accept: 0.5\n  reject: 0.5\n", "c.yaml:4: match.reject: must be above match.accept (0.5) and at most 2, not 0.5"},
+		{"thresholds", "match:\n  distances_of: faceplugin\n  accept: 0.7\n  reject: 0.6\n", "c.yaml:4: match.reject: must be above match.accept (0.7) and at most 2, not 0.6"},
+		{"equal thresholds", "match:\n  distances_of: faceplugin\n  accept: 0.5\n  reject: 0.5\n", "c.yaml:4: match.reject: must be above match.accept (0.5) and at most 2, not 0.5"},
 		{"accept without reject", "match: {accept: 0.4}\n", "c.yaml:1: match.reject: must be given beside match.accept"},
 		{"reject without accept", "match: {accept: 0, reject: 0.6}\n", "c.yaml:1: match.accept: must be given beside match.reject"},
-		{"accept less than nothing", "match: {accept: -1, reject: 0.6, distances_of: dlib}\n", "c.yaml:1: match.accept: must be a distance above 0 and below 2, not -1"},
+		{"accept less than nothing", "match: {accept: -1, reject: 0.6, distances_of: faceplugin}\n", "c.yaml:1: match.accept: must be a distance above 0 and below 2, not -1"},
 		{"no thresholds", "match: {accept_fmr: 0, reject_fnmr: 0}\n", "c.yaml:1: match: has no thresholds: give accept_fmr and reject_fnmr, or accept and reject"},
 		{"no frames", "attempt: {frames: 0}\n", "c.yaml:1: attempt.frames: must be 1 to 9, not 0"},
 		{"ten frames", "attempt: {frames: 10}\n", "c.yaml:1: attempt.frames: must be 1 to 9, not 10"},
 		{"short deadline", "attempt: {deadline: 999ms}\n", "c.yaml:1: attempt.deadline: must be 1s to 2m0s, not 999ms"},
 		{"long deadline", "attempt: {deadline: 121s}\n", "c.yaml:1: attempt.deadline: must be 1s to 2m0s, not 2m1s"},
 		{"deadline too short for the frames", "attempt: {deadline: 5s, frames: 5, spacing: 1s}\n", "c.yaml:1: attempt.deadline: must be above attempt.frames times attempt.spacing (5s), not 5s"},
-		{"pad with dlib", "pad: {challenge: turn}\n", "c.yaml:1: pad.challenge: turn cannot be judged by dlib's landmarks, which tell no head from a picture: use match.engine: onnx (see docs/pad.md)"},
+		{"pad with dlib", "pad: {challenge: turn}\nmodels: {set: dlib}\n", "c.yaml:1: pad.challenge: turn cannot be judged by dlib's landmarks, which tell no head from a picture: use another models.set (see docs/pad.md)"},
 		{"pad unknown", "pad: {challenge: blink}\n", `c.yaml:1: pad.challenge: must be off or turn, not "blink"`},
 		{"model unknown", "pad: {model: auto}\n", `c.yaml:1: pad.model: must be off or on, not "auto"`},
 		{"model with no demand", "pad: {model: on, min_score: 0}\n", "c.yaml:1: pad.min_score: must be 0.01 to 1, not 0"},
 		{"pad beyond the deadline", "match: {engine: onnx}\npad: {challenge: turn, within: 8s}\n", "c.yaml:2: pad.within: must be below attempt.deadline (8s), not 8s"},
-		{"pitch with dlib", "quality: {max_pitch: 10}\n", "c.yaml:1: quality.max_pitch: cannot be told from dlib's landmarks: leave it at 0, or use match.engine: onnx"},
+		{"pitch with dlib", "quality: {max_pitch: 10}\nmodels: {set: dlib}\n", "c.yaml:1: quality.max_pitch: cannot be told from dlib's landmarks: leave it at 0, or use another models.set"},
 		{"glare", "quality: {max_id_glare: 40}\n", "c.yaml:1: quality.max_id_glare: must be 0 to 1, not 40"},
 		{"luma order", "quality: {min_luma: 220}\n", "c.yaml:1: quality.max_luma: must be above quality.min_luma (220), not 220"},
 		{"lockout order", "lockout: {max: 1s}\n", "c.yaml:1: lockout.max: must not be below lockout.delay (30s), not 1s"},
@@ -230,8 +232,8 @@ func TestAllowed(t *testing.T) {
 		"inbox beside data": "sources: {inbox: {enabled: true, dir: /var/lib/facegate-inbox}}",
 		"end of document":   "data: /a\n...\n",
 		"rates":             "match: {accept_fmr: 1e-4, reject_fnmr: 0.005, calibration: /etc/facegate/site.json}",
-		"rates that are 0":  "match: {accept: 0.4, reject: 0.5, distances_of: dlib, accept_fmr: 0, reject_fnmr: 0}",
-		"distances alone":   "match: {accept: 0.4, reject: 0.5, distances_of: dlib}",
+		"rates that are 0":  "match: {accept: 0.4, reject: 0.5, distances_of: faceplugin, accept_fmr: 0, reject_fnmr: 0}",
+		"distances alone":   "match: {accept: 0.4, reject: 0.5, distances_of: faceplugin}",
 		"one rate":          "match: {accept_fmr: 1e-5}",
 	} {
 		if _, err := config.Parse("c.yaml", []byte(yaml)); err != nil {
@@ -245,8 +247,8 @@ func TestAllowed(t *testing.T) {
 func TestRatesAloneMatchNothing(t *testing.T) {
 	for text, want := range map[string]config.Match{
 		"": {Rates: config.Rates{AcceptFMR: 1e-4, RejectFNMR: 0.02}},
-		"match: {accept_fmr: 1e-5, reject_fnmr: 0.005}\n":         {Rates: config.Rates{AcceptFMR: 1e-5, RejectFNMR: 0.005}},
-		"match: {accept: 0.3, reject: 0.8, distances_of: dlib}\n": {Accept: 0.3, Reject: 0.8},
+		"match: {accept_fmr: 1e-5, reject_fnmr: 0.005}\n":               {Rates: config.Rates{AcceptFMR: 1e-5, RejectFNMR: 0.005}},
+		"match: {accept: 0.3, reject: 0.8, distances_of: faceplugin}\n": {Accept: 0.3, Reject: 0.8},
 	} {
 		cfg, err := config.Parse("c.yaml", []byte(text))
 		if err != nil {

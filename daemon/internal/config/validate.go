@@ -165,7 +165,7 @@ func (c *checker) optionalGates() {
 	within(c, "quality.min_id_sharpness", q.MinIDSharpness, 0, 100000)
 	within(c, "quality.max_id_glare", q.MaxIDGlare, 0, 1)
 	if q.MaxPitch > 0 && c.cfg.Match.Engine == "dlib" {
-		c.fail("quality.max_pitch", "cannot be told from dlib's landmarks: leave it at 0, or use match.engine: onnx")
+		c.fail("quality.max_pitch", "cannot be told from dlib's landmarks: leave it at 0, or use another models.set")
 	}
 }
 
@@ -179,7 +179,7 @@ func (c *checker) pad() {
 		return
 	}
 	if c.cfg.Match.Engine == "dlib" {
-		c.fail("pad.challenge", "turn cannot be judged by dlib's landmarks, which tell no head from a picture: use match.engine: onnx (see docs/pad.md)")
+		c.fail("pad.challenge", "turn cannot be judged by dlib's landmarks, which tell no head from a picture: use another models.set (see docs/pad.md)")
 	}
 	if c.cfg.Attempt.Deadline <= p.Within {
 		c.fail("pad.within", "must be below attempt.deadline (%v), not %v", c.cfg.Attempt.Deadline, p.Within)

@@ -80,6 +80,7 @@ lamps:
   fault: {chip: gpiochip0, line: %d}
 sources: {inbox: {enabled: true}}
 mqtt: {broker: "%s"}
+models: {set: dlib}
 `, Width/2, Height/2, door, pulse, ready, busy, granted, denied, attention, fault, s.Broker)
 }
 
