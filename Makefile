@@ -211,26 +211,29 @@ fleet-test: setup-fleet
 # An emulated ARM64 board with Debian's kernel and systemd, see docs/board.md.
 BOARD_PACKAGES := qemu-system-arm qemu-user-static debian-archive-keyring kmod cpio e2fsprogs mosquitto
 export FACEGATE_BOARD := $(CURDIR)/build/board
-BOARD_RELEASE = FACEGATE_RELEASE=$(CURDIR)/dist/$$(sed -n 's/.*  \(.*-linux-arm64\.tar\.gz\)$$/\1/p' dist/SHA256SUMS)
+BOARD_MODELS := $(CURDIR)/build/models-arm64
+BOARD_RELEASE = FACEGATE_MODELS=$(BOARD_MODELS) FACEGATE_RELEASE=$(CURDIR)/dist/$$(sed -n 's/.*  \(.*-linux-arm64\.tar\.gz\)$$/\1/p' dist/SHA256SUMS)
 .PHONY: board board-test board-shell board-root setup-board faults
 
 setup-board:
 	$(call install,$(BOARD_PACKAGES))
 
-board-root: setup-board
+board-root: setup-board models
 	daemon/test/board/prepare.sh
+	@build/facegate models pull --dir $(BOARD_MODELS) --arch arm64 faceplugin
+	@build/facegate models pull --dir $(BOARD_MODELS) --from build/models dlib
 
 board board-test board-shell: ARCH := arm64
 
-board: board-root cross models # the kiosk's whole work on it, and its faults; COUNT=10 for more of these
+board: board-root cross # the kiosk's whole work on it, and its faults; COUNT=10 for more of these
 	$(BOARD_RELEASE) go test -tags board -count=1 -timeout 90m -v ./daemon/test/board
 
 # The shorter part of it, without what takes minutes more.
 SHORT := ^(TestBoard|TestPowerCut)$$/^(starting_drives_nothing|the_same_person|systemd_is_content)$$
-board-test: board-root cross models
+board-test: board-root cross
 	$(BOARD_RELEASE) COUNT=8 go test -tags board -count=1 -timeout 20m -v -run '$(SHORT)' ./daemon/test/board
 
-board-shell: board-root cross models # a prompt on it
+board-shell: board-root cross # a prompt on it
 	$(BOARD_RELEASE) go run ./daemon/test/board/shell
 
 # Every fault as often as docs/reliability.md says, on a machine that does
@@ -245,6 +248,6 @@ faults: models broken setup-test setup-fleet board-root cross
 		$(FAULTS) -tags "dlib integration" -run 'Find|Aborting|Stop|Disk' ./daemon/test; \
 		COUNT=1000 $(FAULTS) -run 'Fault|Backlog|ClientID|Expired|Decisions' ./daemon/internal/mqtt; \
 		COUNT=100 $(FAULTS) -tags board -run '^TestPowerCut$$' ./daemon/test/board; \
-		COUNT=10 $(FAULTS) -tags board -run '^Test(Board|Camera|Webcam|Clock|Process)$$' ./daemon/test/board; \
+		COUNT=10 $(FAULTS) -tags board -run '^Test(Board|Models|Camera|Webcam|Clock|Process)$$' ./daemon/test/board; \
 		KIOSKS=$(KIOSKS) COUNT=20 $(FAULTS) -tags fleet ./daemon/test/fleet; \
 	} | go run ./daemon/test/faults >build/faults.md

@@ -103,7 +103,7 @@ unpack() {
 # compile builds the daemon for the described architecture.
 compile() {
 	unpack "$debian" bookworm "$sysroot" libc6 libc6-dev linux-libc-dev libcrypt-dev \
-		libdlib-dev libopenblas-pthread-dev libjpeg62-turbo-dev libgfortran-12-dev libstdc++6 libgcc-s1
+		libdlib-dev libopenblas-pthread-dev libjpeg62-turbo-dev libgfortran-12-dev
 	local lib=$sysroot/usr/lib
 	match/dlib/toolchain/prepare.sh "$toolchain" "$triplet-g++" \
 		"$lib/$triplet/openblas-pthread" "$lib/$triplet" "$lib/gcc/$triplet/12"
@@ -166,50 +166,44 @@ sums() {
 	(cd dist && sha256sum "$name"-linux-*.tar.gz >SHA256SUMS && cat SHA256SUMS)
 }
 
-# verdict WANT SET ID LIVE runs verify by the program in $program on two pictures
-# and compares its exit status: 0 is a match, 1 is none.
+# verdict WANT ID LIVE runs verify by the program in $program on two pictures and
+# compares its exit status: 0 is a match, 1 is none.
 verdict() {
-	local want=$1 set=$2 got=0
-	shift 2
-	"${program[@]}" verify --json --models "$models" --set "$set" "$@" || got=$?
+	local want=$1 got=0
+	shift
+	"${program[@]}" verify --json --models "$FACEGATE_MODELS" --set dlib "$@" || got=$?
 	if [ "$got" != "$want" ]; then
 		echo "cross-build.sh: ${program[*]} verify $*: status $got, want $want" >&2
 		return 1
 	fi
 }
 
-# answers WHERE SET... runs the program in $program on the demo's portraits, with
-# the sets in $models.
+# answers runs the program in $program on the demo's portraits, with dlib: ONNX
+# Runtime for ARM does not come up under user-mode QEMU.
 answers() {
 	echo "== $1"
-	shift
 	"${program[@]}" version
-	for set in "$@"; do
-		verdict 0 "$set" "$FACEGATE_PICTURES/obama.jpg" "$FACEGATE_PICTURES/obama2.jpg"
-		verdict 1 "$set" "$FACEGATE_PICTURES/obama.jpg" "$FACEGATE_PICTURES/biden.jpg"
-	done
+	verdict 0 "$FACEGATE_PICTURES/obama.jpg" "$FACEGATE_PICTURES/obama2.jpg"
+	verdict 1 "$FACEGATE_PICTURES/obama.jpg" "$FACEGATE_PICTURES/biden.jpg"
 }
 
 # check runs the described architecture's program: ARM under user-mode QEMU,
 # amd64 on the C library of the Debian release after the one built on.
 check() {
-	local models=$FACEGATE_MODELS
 	case $1 in
 	amd64)
 		unpack amd64 trixie "$root/build/sysroot/trixie" libc6
 		local lib=$root/build/sysroot/trixie/usr/lib/x86_64-linux-gnu
 		program=("$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$binary")
-		answers "amd64 on the C library of Debian 13" dlib
+		answers "amd64 on the C library of Debian 13"
 		;;
 	arm64)
 		program=(qemu-aarch64-static -L "$sysroot" "$binary")
-		models=$root/build/cross/arm64/models # with a runtime for this processor
-		"${program[@]}" models pull --dir "$models"
-		answers "arm64 under QEMU" faceplugin
+		answers "arm64 under QEMU"
 		;;
 	armv7)
 		program=(qemu-arm-static -L "$sysroot" "$binary")
-		answers "armv7 under QEMU" dlib
+		answers "armv7 under QEMU"
 		;;
 	esac
 }

@@ -85,7 +85,7 @@ models: {set: dlib}
 }
 
 // draw makes the films same, other, nobody, black, and dark and bright, which
-// show the same person in bad light, and the ID photos id.jpg and blank.jpg.
+// show the same person in bad light, the ID photos id.jpg and blank.jpg, and portraits live.jpg and other.jpg.
 func (s Share) draw(dir string) error {
 	const frames = 12
 	same, err := scene.FirstLive().Film(s.Pictures, frames)
@@ -100,6 +100,14 @@ func (s Share) draw(dir string) error {
 	if err != nil {
 		return err
 	}
+	live, err := scene.FirstLive().Card(s.Pictures)
+	if err != nil {
+		return err
+	}
+	stranger, err := scene.Second().Card(s.Pictures)
+	if err != nil {
+		return err
+	}
 	films := filepath.Join(dir, "films")
 	return errors.Join(
 		os.Mkdir(films, 0o755),
@@ -110,6 +118,8 @@ func (s Share) draw(dir string) error {
 		SaveFilm(filepath.Join(films, "dark"), lit(same, 1./16)),
 		SaveFilm(filepath.Join(films, "bright"), lit(same, 12)),
 		saveID(filepath.Join(dir, "id.jpg"), card),
+		saveID(filepath.Join(dir, "live.jpg"), live),
+		saveID(filepath.Join(dir, "other.jpg"), stranger),
 		saveID(filepath.Join(dir, "blank.jpg"), scene.Card(nil, image.Rectangle{})),
 	)
 }

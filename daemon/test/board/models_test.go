@@ -1,0 +1,25 @@
+//go:build linux && board
+
+package board
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// What a 64-bit board usually runs: ONNX Runtime, which does not come up under
+// user-mode QEMU, and faceplugin. Distances are those of any other processor.
+func TestModels(t *testing.T) {
+	k := newKiosk(t)
+	for live, want := range map[string]string{"live.jpg": "match", "other.jpg": "no_match"} {
+		out := k.run("facegate verify --json --models /var/lib/facegate/models --set faceplugin /mnt/id.jpg /mnt/" + live + " || true")
+		var got struct {
+			Verdict, Model string
+			Score          float64
+		}
+		if err := json.Unmarshal([]byte(out), &got); err != nil || got.Verdict != want {
+			t.Errorf("%s: %v, %s; want %s", live, err, out, want)
+		}
+		t.Logf("%s: %s at %.4f, %s", live, got.Verdict, got.Score, got.Model)
+	}
+}
