@@ -242,12 +242,13 @@ board-shell: board-root cross # a prompt on it
 FAULTS := go test -json -count=1 -timeout 90m
 faults: ARCH := arm64
 faults: models broken setup-test setup-fleet board-root cross
-	set +e; export $(BOARD_RELEASE); { \
+	set +e; { \
 		COUNT=300 $(FAULTS) -tags "dlib integration" -run '^TestKill$$' ./daemon/test; \
 		COUNT=0 $(FAULTS) -tags "dlib integration" -run '^TestKillAtEveryStep$$' ./daemon/test; \
 		$(FAULTS) -tags "dlib integration" -run 'Find|Aborting|Stop|Disk' ./daemon/test; \
 		COUNT=1000 $(FAULTS) -run 'Fault|Backlog|ClientID|Expired|Decisions' ./daemon/internal/mqtt; \
-		COUNT=100 $(FAULTS) -tags board -run '^TestPowerCut$$' ./daemon/test/board; \
-		COUNT=10 $(FAULTS) -tags board -run '^Test(Board|Models|Camera|Webcam|Clock|Process)$$' ./daemon/test/board; \
+		$(BOARD_RELEASE) COUNT=100 $(FAULTS) -tags board -run '^TestPowerCut$$' ./daemon/test/board; \
+		$(BOARD_RELEASE) COUNT=10 $(FAULTS) -tags board -run '^Test(Camera|Webcam)$$' ./daemon/test/board; \
+		$(BOARD_RELEASE) COUNT=2 $(FAULTS) -tags board -run '^Test(Board|Models|Clock|Process)$$' ./daemon/test/board; \
 		KIOSKS=$(KIOSKS) COUNT=20 $(FAULTS) -tags fleet ./daemon/test/fleet; \
 	} | go run ./daemon/test/faults >build/faults.md
