@@ -5,12 +5,20 @@ package board
 import (
 	"encoding/json"
 	"testing"
+
+	"github.com/facegate/facegate/daemon/internal/event"
 )
 
 // What a 64-bit board usually runs: ONNX Runtime, which does not come up under
-// user-mode QEMU, and faceplugin. Distances are those of any other processor.
+// user-mode QEMU, and faceplugin; first in the unit's sandbox. Distances are those
+// of any other processor.
 func TestModels(t *testing.T) {
 	k := newKiosk(t)
+	k.run("sed -i 's/{set: dlib}/{set: auto}/' /etc/facegate/facegate.yaml && systemctl start facegate")
+	k.await("lamp ready", on(ready))
+	k.decided("id.jpg", granted, event.DecisionMatch, event.OK)
+	k.run("systemctl stop facegate")
+
 	for live, want := range map[string]string{"live.jpg": "match", "other.jpg": "no_match"} {
 		out := k.run("facegate verify --json --models /var/lib/facegate/models --set faceplugin /mnt/id.jpg /mnt/" + live + " || true")
 		var got struct {
