@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +113,18 @@ func TestPointsAreThoseOfTheFace(t *testing.T) {
 }
 
 func TestGreyPictureIsTheSamePerson(t *testing.T) { matchtest.GreyIsTheSame(t, engine(t), 0.15) }
+
+// What went wrong: a program that ended without closing its engine, in which a call
+// may run, could panic in its last moments.
+func TestDroppedEngineDoesNotPanic(t *testing.T) {
+	if _, err := Open(options(t)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // the finalizers run on their own, after each
+		runtime.GC()
+		time.Sleep(50 * time.Millisecond)
+	}
+}
 
 // judging opens an engine that tells people from pictures, until the test ends.
 func judging(t *testing.T) (Options, *Engine) {

@@ -113,11 +113,17 @@ func resolve(have ort.InputOutputInfo, want []int64, reshape bool) (tensor, erro
 	return t, nil
 }
 
+// held are the pinners of networks that are not closed. The runtime panics when it
+// collects one that still pins, and an engine is dropped unclosed when the program
+// ends, since a call may be running in it.
+var held sync.Map
+
 // newNetwork makes a session whose tensors lie in pinned memory of Go's, which
 // C keeps the addresses of.
 func newNetwork(path string, input tensor, outputs []tensor, options *ort.SessionOptions) (*network, error) {
 	n := &network{}
-	var pinner runtime.Pinner
+	pinner := new(runtime.Pinner)
+	held.Store(pinner, true)
 	var values []ort.Value
 	destroy := func() error {
 		var errs []error
@@ -125,6 +131,7 @@ func newNetwork(path string, input tensor, outputs []tensor, options *ort.Sessio
 			errs = append(errs, v.Destroy())
 		}
 		pinner.Unpin()
+		held.Delete(pinner)
 		return errors.Join(errs...)
 	}
 	add := func(t tensor) ([]float32, error) {
