@@ -232,7 +232,7 @@ board: board-root cross # the kiosk's whole work on it, and its faults; COUNT=10
 # The shorter part of it, without what takes minutes more.
 SHORT := ^(TestBoard|TestPowerCut)$$/^(starting_drives_nothing|the_same_person|systemd_is_content)$$
 board-test: board-root cross
-	$(BOARD_RELEASE) COUNT=8 go test -tags board -count=1 -timeout 20m -v -run '$(SHORT)' ./daemon/test/board
+	$(BOARD_RELEASE) COUNT=4 go test -tags board -count=1 -timeout 20m -v -run '$(SHORT)' ./daemon/test/board
 
 board-shell: board-root cross # a prompt on it
 	$(BOARD_RELEASE) go run ./daemon/test/board/shell

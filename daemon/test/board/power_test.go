@@ -37,10 +37,10 @@ func TestPowerCut(t *testing.T) {
 	// The start after a cut is cut in its turn, and what follows.
 	c := first.Cuts(int(cut.Kinds), seed)[cut.Torn]
 	second := b.workAgain("again", &cut.Disk{Base: first.Image(c), Earlier: first.Promises(c.At)}, attempts/4)
-	b.keeps("the journal after a cut", second, second.Cuts(int(max(count/3, 8)), seed))
+	b.keeps("the journal after a cut", second, second.Cuts(int(max(count/3, 4)), seed))
 
 	broken := b.work("broken", attempts/2)
-	n := int(max(count/3, 9))
+	n := int(max(count/3, 6))
 	r := b.cut(broken, broken.Cuts(3*n, seed)[2*n:]) // late, when much is promised
 	t.Logf("a journal that does not wait for the disk:\n%v", r)
 	// One event could be lost because it is promised before it is even written.
