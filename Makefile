@@ -156,7 +156,7 @@ race: models setup-test
 	go test -race -gcflags 'modernc.org/...=-race=false' -timeout 30m -tags integration $$(go list ./... | grep -vE '/($(COMPUTING)|daemon/test)$$')
 
 whole: models broken setup-test $(MOTO)
-	go test -timeout 30m -tags "dlib integration" -parallel 4 ./daemon ./daemon/test ./match/dlib $$(go list ./... | grep -E '/($(COMPUTING))$$')
+	go test -timeout 30m -tags "dlib integration" ./daemon ./daemon/test ./match/dlib $$(go list ./... | grep -E '/($(COMPUTING))$$')
 
 FUZZTIME ?= 10s
 fuzz: # every fuzz target on new inputs; those that are kept are run by the tests
