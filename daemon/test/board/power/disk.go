@@ -60,10 +60,9 @@ func (d *Disk) Image(c Cut) []byte {
 		case r.FUA || c.Kind == Between:
 			r.carryOut(image)
 		case c.Kind == Torn:
-			r.carryOutSome(image, func() bool { return random.IntN(2) > 0 })
+			r.carryOutSome(image, func(int64) bool { return random.IntN(2) > 0 })
 		case c.Kind == Heads:
-			first := true
-			r.carryOutSome(image, func() bool { defer func() { first = false }(); return first })
+			r.carryOutSome(image, func(at int64) bool { return at == 0 })
 		}
 	}
 	return image
@@ -87,10 +86,11 @@ func (r Request) carryOut(image []byte) {
 	copy(image[r.Offset:], r.Data)
 }
 
-// carryOutSome carries those sectors of r out for which some says so.
-func (r Request) carryOutSome(image []byte, some func() bool) {
+// carryOutSome carries those sectors of r out for which some says so, by where in
+// r they begin.
+func (r Request) carryOutSome(image []byte, some func(at int64) bool) {
 	for at := int64(0); at < r.Length; at += tornBytes {
-		if !some() {
+		if !some(at) {
 			continue
 		}
 		part := Request{Offset: r.Offset + at, Length: min(tornBytes, r.Length-at), Discard: r.Discard}
