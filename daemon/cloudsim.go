@@ -18,7 +18,6 @@ import (
 	"github.com/facegate/facegate/daemon/internal/config"
 	"github.com/facegate/facegate/match"
 	"github.com/facegate/facegate/match/cloud/sim"
-	"github.com/facegate/facegate/match/models"
 	"github.com/facegate/facegate/match/picture"
 )
 
@@ -56,7 +55,7 @@ func runCloudSim(ctx context.Context, args []string, out io.Writer) error {
 			_ = l.Close()
 		}
 	}()
-	if err := models.Verify(cfg.Models.Dir, cfg.Models.Set); err != nil {
+	if err := checkModels(cfg); err != nil {
 		return fail(exitConfig, err)
 	}
 	s := &sim.Server{
