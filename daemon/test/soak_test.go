@@ -68,7 +68,7 @@ func newSoak(t *testing.T, random *rand.Rand) *soak {
 	s.broker = mqtttest.StartMosquitto(t, "allow_anonymous true", "max_queued_messages 0")
 	s.network = mqtttest.NewProxy(t, s.broker.Address)
 	s.ask("[deepidv, mxface]", "none", "3s", slices.Concat(at(s.network.URL()), []string{
-		"accept: 0.05, reject: 1.9", "accept: 0.33, reject: 0.6", "deadline: 40s", "deadline: 8s", "mqtt: {enabled: true}",
+		"accept: 0.05, reject: 1.9", "accept: 0.2, reject: 0.6", "deadline: 40s", "deadline: 8s", "mqtt: {enabled: true}",
 		"mqtt: {enabled: true, pictures: true, may_open: true}", "models:", "lockout: {after: 2, delay: 30s, max: 1m, disable: 100}\nmodels:",
 		"timeout: 30s", "timeout: 2s", "timeout: 30s", "timeout: 2s",
 	})...)

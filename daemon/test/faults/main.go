@@ -25,8 +25,9 @@ func main() {
 	}
 }
 
-// logged is a line of t.Log, with the place that wrote it.
-var logged = regexp.MustCompile(`^\s+\w+\.go:\d+: (.*)`)
+// logged is the first line that t.Log printed, after the place that called it, or
+// one of those below it.
+var logged = regexp.MustCompile(`^ {4}(?:\w+\.go:\d+: | {4})(.*)`)
 
 // A test is one test or subtest of one package.
 type test struct{ pkg, name string }

@@ -10,11 +10,12 @@ func TestTabulate(t *testing.T) {
 		begin = `{"Action":"run","Package":"p","Test":"TestA/b"}` + "\n"
 		says  = `{"Action":"output","Package":"p","Test":"TestA/b","Output":"    a_test.go:12: shut after 3|4 ms\n"}` + "\n" +
 			`{"Action":"output","Package":"p","Test":"TestA/b","Output":"=== RUN   TestA/b\n"}` + "\n" +
-			`{"Action":"output","Package":"p","Test":"TestA/b","Output":"    a_test.go:13: and more\n"}` + "\n"
+			`{"Action":"output","Package":"p","Test":"TestA/b","Output":"    a_test.go:13: and more\n"}` + "\n" +
+			`{"Action":"output","Package":"p","Test":"TestA/b","Output":"          of two lines\n"}` + "\n"
 		passed  = `{"Action":"pass","Package":"p","Test":"TestA/b","Elapsed":1.6}` + "\n"
 		failed  = `{"Action":"fail","Package":"p","Test":"TestA/b","Elapsed":1.6}` + "\n"
 		skipped = `{"Action":"skip","Package":"p","Test":"TestA/b","Elapsed":0}` + "\n"
-		row     = `| TestA/b | pass | 2 | shut after 3\|4 ms<br>and more |`
+		row     = `| TestA/b | pass | 2 | shut after 3\|4 ms<br>and more<br>  of two lines |`
 	)
 	tests := []struct {
 		name, in, row, err string
