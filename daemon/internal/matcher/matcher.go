@@ -156,6 +156,10 @@ func (m *Matcher) Hung() error {
 	return nil
 }
 
+// maxNotice is the longest that a hanging call goes unnoticed: the attempt must end
+// and be told before the watchdog, which a hanging call starves, ends the process.
+const maxNotice = time.Second
+
 // timed notes how long the present call of an engine has been running.
 type timed struct {
 	match.Engine
@@ -209,7 +213,7 @@ func do[T any](ctx context.Context, m *Matcher, f func(context.Context) (T, erro
 		value, err := f(ctx)
 		answered <- answer{value, err}
 	}
-	tick := time.NewTicker(m.hang / 4)
+	tick := time.NewTicker(min(m.hang/4, maxNotice))
 	defer tick.Stop()
 	jobs := m.jobs
 	for {

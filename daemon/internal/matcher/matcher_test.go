@@ -161,6 +161,39 @@ func TestAHangingEngineIsGivenUpAndComesBack(t *testing.T) {
 	})
 }
 
+// A hanging call starves the watchdog, which ends the process WatchdogSec later:
+// before that, the attempt must have ended, even if an earlier call of the same
+// search took its time.
+func TestAHangIsNoticedBeforeTheWatchdogIsStarved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &later{hung: make(chan time.Time, 1)}
+		m := run(t, e, matcher.Options{Document: document.Options{MinFace: 60}, Hang: time.Minute})
+		if _, err := m.Portrait(t.Context(), encode(t, people())); !errors.Is(err, matcher.ErrHung) {
+			t.Errorf("%v, want ErrHung", err)
+		}
+		if noticed := time.Since(<-e.hung) - time.Minute; noticed > 2*time.Second {
+			t.Errorf("noticed after %v, want at most 2s", noticed)
+		}
+	})
+}
+
+// later is an engine whose second call takes ten minutes.
+type later struct {
+	matchtest.Engine
+	calls int
+	hung  chan time.Time // when it is called
+}
+
+func (l *later) Faces(context.Context, image.Image, match.Want) ([]match.Face, error) {
+	if l.calls++; l.calls == 1 {
+		time.Sleep(time.Second)
+		return nil, nil
+	}
+	l.hung <- time.Now()
+	time.Sleep(10 * time.Minute)
+	return nil, nil
+}
+
 // posed is an engine whose faces have landmarks.
 type posed struct {
 	matchtest.Engine
