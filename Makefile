@@ -248,7 +248,7 @@ faults: models broken setup-test setup-fleet board-root cross
 		COUNT=300 $(FAULTS) -tags "dlib integration" -run '^TestKill$$' ./daemon/test; \
 		COUNT=0 $(FAULTS) -tags "dlib integration" -run '^TestKillAtEveryStep$$' ./daemon/test; \
 		$(FAULTS) -tags "dlib integration" -run 'Find|Aborting|Hung|Stop|Disk' ./daemon/test; \
-		COUNT=1000 $(FAULTS) -tags integration -run 'Fault|NeverAck|Backlog|ClientID|Expired|Decisions' ./daemon/internal/mqtt; \
+		COUNT=20000 $(FAULTS) -tags integration -run 'Fault|NeverAck|Backlog|ClientID|Expired|Decisions' ./daemon/internal/mqtt; \
 		$(BOARD_RELEASE) COUNT=100 $(FAULTS) -tags board -run '^TestPowerCut$$' ./daemon/test/board; \
 		$(BOARD_RELEASE) COUNT=10 $(FAULTS) -tags board -run '^Test(Camera|Webcam)$$' ./daemon/test/board; \
 		$(BOARD_RELEASE) COUNT=2 $(FAULTS) -tags board -run '^Test(Board|Models|Clock|Process)$$' ./daemon/test/board; \
