@@ -156,10 +156,6 @@ func (m *Matcher) Hung() error {
 	return nil
 }
 
-// maxNotice is the longest that a hanging call goes unnoticed: the attempt must end
-// and be told before the watchdog, which a hanging call starves, ends the process.
-const maxNotice = time.Second
-
 // timed notes how long the present call of an engine has been running.
 type timed struct {
 	match.Engine
@@ -199,6 +195,10 @@ func (t *timed) running() time.Duration {
 	}
 	return 0
 }
+
+// maxNotice is the longest that a hanging call goes unnoticed: the attempt must end
+// and be told before the watchdog, which a hanging call starves, ends the process.
+const maxNotice = time.Second
 
 // do runs f in the worker and waits for its answer. Whoever has stopped
 // waiting also stops f before its next call of the engine.
