@@ -27,7 +27,7 @@ type Score float64
 type Face struct {
 	Box      image.Rectangle // in the pixels of the picture given to the engine
 	Points   []image.Point   // landmarks, in the order of the engine's model; may be empty
-	Template Template        // nil unless asked for
+	Template Template        // nil unless wanted
 }
 
 // Overlap returns the share that two boxes have in common of what they cover, 0
@@ -41,15 +41,19 @@ func Overlap(a, b image.Rectangle) float64 {
 	return both / (area(a) + area(b) - both)
 }
 
-// Want says what an Engine shall compute.
-type Want int
+// Want says of how many of the faces in a picture an Engine shall compute a
+// template, from the first on. It is asked when the faces are known but for that,
+// and only if there are some.
+type Want func(faces []Face) int
 
-// What an engine can be asked for. The zero value asks for the least.
-const (
-	Boxes     Want = iota // where the faces are
-	Templates             // and a template of each
-	Largest               // and a template of the largest; the others may have one
-)
+// Boxes wants to know where the faces are and nothing else.
+func Boxes([]Face) int { return 0 }
+
+// Templates wants a template of each face.
+func Templates(faces []Face) int { return len(faces) }
+
+// Largest wants a template of the largest face.
+func Largest([]Face) int { return 1 }
 
 // A ModelID names the model that an engine runs.
 type ModelID struct {

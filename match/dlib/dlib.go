@@ -124,11 +124,13 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 			return nil, err
 		}
 		back.face(&faces[i])
-		if want == match.Boxes {
+	}
+	slices.SortStableFunc(faces, largerFirst)
+	if len(faces) > 0 {
+		for i := want(faces); i < len(faces); i++ {
 			faces[i].Template = nil
 		}
 	}
-	slices.SortStableFunc(faces, largerFirst)
 	return faces, nil
 }
 

@@ -82,17 +82,14 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 	for _, above := range patches {
 		for _, below := range patches {
 			if face, ok := e.face(img, above, below); ok {
-				if want == match.Boxes {
-					face.Template = nil
-				}
 				faces = append(faces, face)
 			}
 		}
 	}
 	slices.SortStableFunc(faces, func(a, b match.Face) int { return b.Box.Dx()*b.Box.Dy() - a.Box.Dx()*a.Box.Dy() })
-	if want == match.Largest {
-		for i := range faces[min(1, len(faces)):] {
-			faces[1+i].Template = nil
+	if len(faces) > 0 {
+		for i := want(faces); i < len(faces); i++ {
+			faces[i].Template = nil
 		}
 	}
 	return faces, nil

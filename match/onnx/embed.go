@@ -8,9 +8,6 @@ import (
 	"github.com/facegate/facegate/match/models"
 )
 
-// errPoints is returned for points that no face has.
-var errPoints = errors.New("landmarks lie on one another")
-
 // An embedder computes templates of faces.
 type embedder struct {
 	net    *network
@@ -56,11 +53,18 @@ func (e *embedder) template(p pixels, landmarks [5]point) (match.Template, error
 	return t, nil
 }
 
+// turns reports whether a face with those landmarks can be turned upright. Some
+// lie on one another.
+func (e *embedder) turns(landmarks [5]point) bool {
+	_, ok := fit(e.places, landmarks)
+	return ok
+}
+
 // draw shows the network the face, turned upright.
 func (e *embedder) draw(p *pixels, landmarks [5]point) error {
 	back, ok := fit(e.places, landmarks)
 	if !ok {
-		return errPoints
+		return errors.New("landmarks lie on one another")
 	}
 	k, step := fineness(back.scale())
 	size := e.side * e.side

@@ -170,9 +170,8 @@ type sighting struct {
 }
 
 // Faces implements [match.Engine]. Boxes lie within the picture, and Points
-// are those of a sighting. At most [MaxFaces] are returned. A face that
-// cannot be turned upright by its points is left out when its template is due,
-// and the next one is the largest.
+// are those of a sighting. At most [MaxFaces] are returned, and none that cannot
+// be turned upright by its points.
 func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
 	if img.Bounds().Empty() {
 		return nil, nil
@@ -190,23 +189,19 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 	if len(e.faces) == 0 {
 		return nil, nil
 	}
-	found := make([]match.Face, 0, len(e.faces))
-	for _, s := range e.faces {
-		f := s.face(img.Bounds())
-		if want == match.Templates || want == match.Largest && len(found) == 0 {
-			if err := ctx.Err(); err != nil {
-				return nil, context.Cause(ctx)
-			}
-			t, err := e.embedder.template(p, s.points)
-			if errors.Is(err, errPoints) {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("compute a template: %w", err)
-			}
-			f.Template = t
+	found := make([]match.Face, len(e.faces))
+	for i, s := range e.faces {
+		found[i] = s.face(img.Bounds())
+	}
+	for i := range found[:min(want(found), len(found))] {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		found = append(found, f)
+		t, err := e.embedder.template(p, e.faces[i].points)
+		if err != nil {
+			return nil, fmt.Errorf("compute a template: %w", err)
+		}
+		found[i].Template = t
 	}
 	return found, nil
 }
@@ -224,17 +219,17 @@ func (e *Engine) detect(ctx context.Context, p pixels) error {
 	e.faces = slices.DeleteFunc(e.faces, func(s sighting) bool { return s.box.intersect(frame).rectangle().Empty() })
 	slices.SortFunc(e.faces, largerFirst)
 	e.faces = e.faces[:min(len(e.faces), MaxFaces)]
-	if e.marker == nil {
-		return nil
-	}
-	for i := range e.faces {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+	if e.marker != nil {
+		for i := range e.faces {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			if e.faces[i].points, err = e.marker.points(p, e.faces[i].box); err != nil {
+				return fmt.Errorf("find landmarks: %w", err)
+			}
 		}
-		if e.faces[i].points, err = e.marker.points(p, e.faces[i].box); err != nil {
-			return fmt.Errorf("find landmarks: %w", err)
-		}
 	}
+	e.faces = slices.DeleteFunc(e.faces, func(s sighting) bool { return !e.embedder.turns(s.points) })
 	return nil
 }
 

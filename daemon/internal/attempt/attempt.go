@@ -75,7 +75,7 @@ type Ticket struct {
 // A Look is what the matcher saw in one frame.
 type Look struct {
 	Flaw     Flaw               // why the frame gives no probe; empty if it does
-	Template match.Template     // of the one face, if there is no flaw
+	Template match.Template     // of the one face, if there is no flaw or it is turned
 	Gates    map[string]float64 // quality figures of the face
 	Box      image.Rectangle    // of the one face, with or without a flaw
 	Points   []image.Point      // its landmarks, likewise; may be empty

@@ -336,28 +336,39 @@ func (m *Matcher) LookAt(ctx context.Context, img image.Image) (Sight, error) {
 }
 
 func (m *Matcher) look(ctx context.Context, img image.Image) (Sight, error) {
-	faces, err := m.engine.Faces(ctx, img, match.Largest)
+	look := attempt.Look{Flaw: attempt.NoFace}
+	faces, err := m.engine.Faces(ctx, img, func(faces []match.Face) int {
+		look = m.examine(img, faces)
+		if look.Flaw == "" || look.Flaw == attempt.FaceTurned {
+			return 1
+		}
+		return 0 // no use of a template, which takes its time
+	})
 	if err != nil {
 		return Sight{}, err
 	}
-	if len(faces) == 0 {
-		return Sight{Look: attempt.Look{Flaw: attempt.NoFace}}, nil
-	}
-	if len(faces) > 1 && side(faces[1]) >= bystander*side(faces[0]) {
-		return Sight{Look: attempt.Look{Flaw: attempt.ManyFaces}, Faces: len(faces)}, nil
-	}
-	figures := quality.Measure(img, faces[0].Box)
-	figures.Pose = m.pose(faces[0])
-	look := attempt.Look{
-		Flaw:     flaw(m.limits.Check(figures)),
-		Template: faces[0].Template,
-		Gates:    gates(figures),
-		Box:      faces[0].Box, Points: faces[0].Points,
+	if len(faces) > 0 {
+		look.Template = faces[0].Template
 	}
 	if look.Flaw == "" {
 		look.Picture = m.show.picture(img, faces[0].Box, 0)
 	}
 	return Sight{Look: look, Faces: len(faces)}, nil
+}
+
+// examine returns the look at faces that have been found, largest first, without
+// a template.
+func (m *Matcher) examine(img image.Image, faces []match.Face) attempt.Look {
+	if len(faces) > 1 && side(faces[1]) >= bystander*side(faces[0]) {
+		return attempt.Look{Flaw: attempt.ManyFaces}
+	}
+	figures := quality.Measure(img, faces[0].Box)
+	figures.Pose = m.pose(faces[0])
+	return attempt.Look{
+		Flaw:  flaw(m.limits.Check(figures)),
+		Gates: gates(figures),
+		Box:   faces[0].Box, Points: faces[0].Points,
+	}
 }
 
 // pose returns how a face is held, zero if its landmarks do not tell.

@@ -83,6 +83,9 @@ func TestLook(t *testing.T) {
 		if err != nil || look.Flaw != tt.want {
 			t.Errorf("%s: flaw %q, %v, want %q", tt.name, look.Flaw, err, tt.want)
 		}
+		if computed := look.Template != nil; computed != (tt.want == "") {
+			t.Errorf("%s: a template was computed: %v", tt.name, computed)
+		}
 	}
 }
 
@@ -201,11 +204,12 @@ type posed struct {
 }
 
 func (p *posed) Faces(ctx context.Context, img image.Image, want match.Want) ([]match.Face, error) {
-	faces, err := p.Engine.Faces(ctx, img, want)
-	for i := range faces {
-		faces[i].Points = p.points
-	}
-	return faces, err
+	return p.Engine.Faces(ctx, img, func(faces []match.Face) int {
+		for i := range faces {
+			faces[i].Points = p.points
+		}
+		return want(faces)
+	})
 }
 
 func TestLandmarksAreReadAsTheEngineHasThem(t *testing.T) {
@@ -234,6 +238,9 @@ func TestLandmarksAreReadAsTheEngineHasThem(t *testing.T) {
 			}
 			if len(look.Points) != len(tt.points) || look.Box.Empty() {
 				t.Errorf("a challenge is given %v, %v", look.Box, look.Points)
+			}
+			if look.Template == nil { // by which a challenge tells who turns
+				t.Error("no template")
 			}
 		})
 	}
