@@ -16,30 +16,40 @@ const maxCandidates = 300
 type detector struct {
 	net     *network
 	canvas  canvas
-	outputs []output
+	outputs func(width, height int) []output
 	decode  func(out [][]float32, width, height int, found []sighting) []sighting
 	overlap float64 // of two boxes at which the less certain one goes
 }
 
 func newDetector(d models.Detector) (*detector, error) {
-	c := canvas{width: d.Width, height: d.Height}
 	switch d.Kind {
 	case models.YuNet:
-		c.norm = newNorm(true, [3]float64{}, [3]float64{1, 1, 1})
-		return &detector{canvas: c, outputs: yunetOutputs(d.Width, d.Height), decode: yunet, overlap: 0.3}, nil
+		c := newCanvas(d.Width, d.Height, newNorm(true, [3]float64{}, [3]float64{1, 1, 1}), strides()[2])
+		return &detector{canvas: c, outputs: yunetOutputs, decode: yunet, overlap: 0.3}, nil
 	case models.RFB320:
-		c.norm = newNorm(false, [3]float64{127, 127, 127}, [3]float64{128, 128, 128})
-		return &detector{canvas: c, outputs: rfbOutputs(), decode: rfb, overlap: 0.4}, nil
+		c := newCanvas(d.Width, d.Height, newNorm(false, [3]float64{127, 127, 127}, [3]float64{128, 128, 128}), 0)
+		return &detector{canvas: c, outputs: rfbOutputs, decode: rfb, overlap: 0.4}, nil
 	}
 	return nil, fmt.Errorf("detector of kind %q is not known", d.Kind)
 }
 
+// signature returns what the network looks like for the canvas as it is.
 func (d *detector) signature() signature {
-	return signature{input: []int64{1, 3, int64(d.canvas.height), int64(d.canvas.width)}, outputs: d.outputs}
+	c := &d.canvas
+	return signature{
+		input:   []int64{1, 3, int64(c.height), int64(c.width)},
+		outputs: d.outputs(c.width, c.height),
+		open:    c.multiple > 0,
+	}
 }
 
 // find appends the faces in p to found, in no order.
 func (d *detector) find(p pixels, found []sighting) ([]sighting, error) {
+	if d.canvas.cut(p.width, p.height) {
+		if err := d.net.shape(d.signature()); err != nil {
+			return nil, err
+		}
+	}
 	size := d.canvas.draw(d.net.in, &p)
 	if err := d.net.run(); err != nil {
 		return nil, err
@@ -131,7 +141,7 @@ func yunet(out [][]float32, width, height int, found []sighting) []sighting {
 // rfbPlaces is the number of boxes that RFB-320 looks at.
 const rfbPlaces = 4420
 
-func rfbOutputs() []output {
+func rfbOutputs(_, _ int) []output {
 	return []output{{"scores", []int64{1, rfbPlaces, 2}}, {"boxes", []int64{1, rfbPlaces, 4}}}
 }
 

@@ -60,7 +60,7 @@ func TestYuNetPassesOverWhatIsNoFace(t *testing.T) {
 }
 
 func TestRFBIsDecoded(t *testing.T) {
-	out := blank(rfbOutputs())
+	out := blank(rfbOutputs(320, 240))
 	out[0][2*7], out[0][2*7+1] = 0.1, 0.9
 	copy(out[1][4*7:], []float32{0.25, 0.5, 0.5, 0.75})
 	out[0][2*8], out[0][2*8+1] = 0.9, 0.1

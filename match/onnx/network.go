@@ -9,6 +9,7 @@ import (
 type signature struct {
 	input   []int64 // shape
 	outputs []output
+	open    bool // the sides of the input, and how many places there are, may be less; see network.shape
 }
 
 // An output is one result of a network. An empty name stands for the only one.
@@ -23,6 +24,7 @@ type network struct {
 	in    []float32
 	out   [][]float32
 	run   func() error
+	shape func(s signature) error // lays in and out anew, for a signature with nothing larger than at first
 	close func() error
 }
 

@@ -138,22 +138,44 @@ func (p *pixels) colour(v [3]float32) (r, g, b float32) {
 }
 
 // A canvas brings pictures to the size of a detector's input, in its upper
-// left corner, and leaves the rest black.
+// left corner, and leaves the rest black. Use newCanvas.
 type canvas struct {
 	width, height int
 	norm          norm
+	most          image.Point // its size when it is largest
+	multiple      int         // of which its sides are one when it is cut; 0: it never is
 
-	used  image.Point       // what the picture before took
+	used  image.Point       // what the picture before took, zero if it was of another size
 	spans [4][]picture.Span // columns and rows of full planes, and of chroma
 	lines [3][]float32
+}
+
+func newCanvas(width, height int, n norm, multiple int) canvas {
+	return canvas{width: width, height: height, norm: n, most: image.Pt(width, height), multiple: multiple}
 }
 
 // fit returns the size that a picture of w by h pixels has on the canvas. It
 // is never enlarged.
 func (c *canvas) fit(w, h int) image.Point {
-	scale := min(1, float64(c.width)/float64(w), float64(c.height)/float64(h))
+	scale := min(1, float64(c.most.X)/float64(w), float64(c.most.Y)/float64(h))
 	side := func(v, most int) int { return min(max(1, int(float64(v)*scale+0.5)), most) }
-	return image.Pt(side(w, c.width), side(h, c.height))
+	return image.Pt(side(w, c.most.X), side(h, c.most.Y))
+}
+
+// cut makes the canvas no larger than a picture of w by h pixels needs, and
+// reports whether that has changed it.
+func (c *canvas) cut(w, h int) bool {
+	if c.multiple == 0 {
+		return false
+	}
+	size, was := c.fit(w, h), image.Pt(c.width, c.height)
+	whole := func(v, most int) int { return min((v+c.multiple-1)/c.multiple*c.multiple, most) }
+	c.width, c.height = whole(size.X, c.most.X), whole(size.Y, c.most.Y)
+	changed := was != image.Pt(c.width, c.height)
+	if changed {
+		c.used = image.Point{}
+	}
+	return changed
 }
 
 // draw writes p to dst, three planes of the canvas's size, averaging over
@@ -181,7 +203,7 @@ func (c *canvas) draw(dst []float32, p *pixels) image.Point {
 		c.spans[table] = picture.Cover(c.spans[table], size.X, p.planes[i].width)
 		c.spans[table+1] = picture.Cover(c.spans[table+1], size.Y, p.planes[i].height)
 		if cap(c.lines[i]) < size.X {
-			c.lines[i] = make([]float32, c.width)
+			c.lines[i] = make([]float32, c.most.X)
 		}
 		c.lines[i] = c.lines[i][:size.X]
 	}

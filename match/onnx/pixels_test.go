@@ -44,7 +44,7 @@ func pictures(t *testing.T, w, h int) map[string]image.Image {
 func TestCanvasHasTheColoursOfThePicture(t *testing.T) {
 	for _, bgr := range []bool{false, true} {
 		for name, img := range pictures(t, 160, 96) {
-			c := canvas{width: 80, height: 64, norm: newNorm(bgr, [3]float64{10, 20, 30}, [3]float64{2, 4, 8})}
+			c := newCanvas(80, 64, newNorm(bgr, [3]float64{10, 20, 30}, [3]float64{2, 4, 8}), 0)
 			dst := make([]float32, 3*80*64)
 			p := newPixels(img)
 			if got := c.draw(dst, &p); got != image.Pt(80, 48) {
@@ -86,7 +86,7 @@ func TestCameraFramesAreDrawnAsAnyPicture(t *testing.T) {
 				}
 			}
 			drawn := func(img image.Image) []float32 {
-				c := canvas{width: 64, height: 32, norm: newNorm(bgr, [3]float64{10, 20, 30}, [3]float64{2, 4, 8})}
+				c := newCanvas(64, 32, newNorm(bgr, [3]float64{10, 20, 30}, [3]float64{2, 4, 8}), 0)
 				dst, p := make([]float32, 3*64*32), newPixels(img)
 				c.draw(dst, &p)
 				return dst
@@ -99,7 +99,7 @@ func TestCameraFramesAreDrawnAsAnyPicture(t *testing.T) {
 }
 
 func TestCanvasIsBlackBesideThePicture(t *testing.T) {
-	c := canvas{width: 64, height: 64, norm: newNorm(false, [3]float64{}, [3]float64{1, 1, 1})}
+	c := newCanvas(64, 64, newNorm(false, [3]float64{}, [3]float64{1, 1, 1}), 0)
 	dst := make([]float32, 3*64*64)
 	for i := range dst {
 		dst[i] = 99
@@ -126,7 +126,7 @@ func TestCanvasIsBlackBesideThePicture(t *testing.T) {
 }
 
 func TestCanvasNeverEnlargesNorOverflows(t *testing.T) {
-	c := canvas{width: 320, height: 240}
+	c := newCanvas(320, 240, norm{}, 0)
 	for in, want := range map[image.Point]image.Point{
 		{640, 480}: {320, 240}, {100, 50}: {100, 50}, {1, 1}: {1, 1}, {10000, 1}: {320, 1}, {1, 10000}: {1, 240},
 		{1000, 1000}: {240, 240}, {641, 480}: {320, 240}, {640, 481}: {319, 240},

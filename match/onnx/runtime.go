@@ -48,15 +48,33 @@ func load(path string, s signature, threads int) (_ *network, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.open {
+		model, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if model, err = resizable(model); err != nil {
+			return nil, err
+		}
+		in, outs, err := ort.GetInputOutputInfoWithONNXData(model)
+		if err != nil {
+			return nil, err
+		}
+		session, err := ort.NewDynamicAdvancedSessionWithONNXData(model, nil, nil, options)
+		if err != nil {
+			return nil, err
+		}
+		return newNetwork(session, s, in, outs)
+	}
 	in, outs, err := ort.GetInputOutputInfoWithOptions(path, options)
 	if err != nil {
 		return nil, err
 	}
-	input, outputs, err := s.resolve(in, outs)
+	session, err := ort.NewDynamicAdvancedSession(path, nil, nil, options)
 	if err != nil {
 		return nil, err
 	}
-	return newNetwork(path, input, outputs, options)
+	return newNetwork(session, s, in, outs)
 }
 
 // A tensor is the name and shape of one.
@@ -93,9 +111,11 @@ func (s signature) resolve(in, outs []ort.InputOutputInfo) (tensor, []tensor, er
 // reshape the numbers may be laid out in other dimensions.
 func resolve(have ort.InputOutputInfo, want []int64, reshape bool) (tensor, error) {
 	t := tensor{have.Name, want}
-	mismatch := fmt.Errorf("%s is %s of shape %v, want float of %v", have.Name, have.DataType, have.Dimensions, want)
+	mismatch := func() error {
+		return fmt.Errorf("%s is %s of shape %v, want float of %v", have.Name, have.DataType, have.Dimensions, want)
+	}
 	if have.DataType != ort.TensorElementDataTypeFloat {
-		return tensor{}, mismatch
+		return tensor{}, mismatch()
 	}
 	fixed := !slices.ContainsFunc(have.Dimensions, func(d int64) bool { return d <= 0 })
 	if reshape && fixed && size(have.Dimensions) == size(want) {
@@ -103,11 +123,11 @@ func resolve(have ort.InputOutputInfo, want []int64, reshape bool) (tensor, erro
 		return t, nil
 	}
 	if len(have.Dimensions) != len(want) {
-		return tensor{}, mismatch
+		return tensor{}, mismatch()
 	}
 	for i, d := range have.Dimensions {
 		if d > 0 && d != want[i] {
-			return tensor{}, mismatch
+			return tensor{}, mismatch()
 		}
 	}
 	return t, nil
@@ -118,50 +138,93 @@ func resolve(have ort.InputOutputInfo, want []int64, reshape bool) (tensor, erro
 // ends, since a call may be running in it.
 var held sync.Map
 
-// newNetwork makes a session whose tensors lie in pinned memory of Go's, which
-// C keeps the addresses of.
-func newNetwork(path string, input tensor, outputs []tensor, options *ort.SessionOptions) (*network, error) {
-	n := &network{}
-	pinner := new(runtime.Pinner)
-	held.Store(pinner, true)
-	var values []ort.Value
-	destroy := func() error {
-		var errs []error
-		for _, v := range values {
-			errs = append(errs, v.Destroy())
-		}
-		pinner.Unpin()
-		held.Delete(pinner)
-		return errors.Join(errs...)
-	}
-	add := func(t tensor) ([]float32, error) {
-		data := make([]float32, size(t.shape))
-		pinner.Pin(&data[0])
-		v, err := ort.NewTensor(t.shape, data)
+// A session computes on tensors that lie in pinned memory of Go's, which C keeps
+// the addresses of.
+type session struct {
+	*ort.DynamicAdvancedSession
+	binding *ort.IoBinding
+	in      []ort.InputOutputInfo
+	outs    []ort.InputOutputInfo
+	pinner  *runtime.Pinner
+	input   []float32   // as large as ever
+	outputs [][]float32 // the same
+	values  []ort.Value // that are bound
+}
+
+// newNetwork makes a network of a session, and closes it if that fails.
+func newNetwork(s *ort.DynamicAdvancedSession, like signature, in, outs []ort.InputOutputInfo) (_ *network, err error) {
+	n := &session{DynamicAdvancedSession: s, in: in, outs: outs, pinner: new(runtime.Pinner)}
+	held.Store(n.pinner, true)
+	defer func() {
 		if err != nil {
-			return nil, err
+			err = errors.Join(err, n.close())
 		}
-		values = append(values, v)
-		return data, nil
+	}()
+	if n.binding, err = s.CreateIoBinding(); err != nil {
+		return nil, err
 	}
-	var err error
-	if n.in, err = add(input); err != nil {
-		return nil, errors.Join(err, destroy())
-	}
-	var names []string
-	for _, o := range outputs {
-		data, err := add(o)
-		if err != nil {
-			return nil, errors.Join(err, destroy())
-		}
-		n.out = append(n.out, data)
-		names = append(names, o.name)
-	}
-	session, err := ort.NewAdvancedSession(path, []string{input.name}, names, values[:1], values[1:], options)
+	input, outputs, err := like.resolve(in, outs)
 	if err != nil {
-		return nil, errors.Join(err, destroy())
+		return nil, err
 	}
-	n.run = session.Run
-	n.close = func() error { return errors.Join(session.Destroy(), destroy()) }
-	return n, nil
+	n.input = n.memory(input)
+	for _, o := range outputs {
+		n.outputs = append(n.outputs, n.memory(o))
+	}
+	net := &network{
+		in: n.input, out: slices.Clone(n.outputs),
+		run:   func() error { return s.RunWithBinding(n.binding) },
+		close: n.close,
+	}
+	net.shape = func(s signature) error { return n.shape(s, net.out) }
+	return net, net.shape(like)
+}
+
+// memory returns pinned memory for a tensor.
+func (n *session) memory(t tensor) []float32 {
+	data := make([]float32, size(t.shape))
+	n.pinner.Pin(&data[0])
+	return data
+}
+
+// shape binds tensors of a signature's shapes, and cuts out to these.
+func (n *session) shape(s signature, out [][]float32) error {
+	input, outputs, err := s.resolve(n.in, n.outs)
+	if err != nil {
+		return err
+	}
+	bind := func(t tensor, data []float32, to func(string, ort.Value) error) error {
+		v, err := ort.NewTensor(t.shape, data[:size(t.shape)])
+		if err != nil {
+			return err
+		}
+		n.values = append(n.values, v)
+		return to(t.name, v)
+	}
+	before := n.values
+	n.values = nil
+	errs := []error{bind(input, n.input, n.binding.BindInput)}
+	for i, o := range outputs {
+		errs = append(errs, bind(o, n.outputs[i], n.binding.BindOutput))
+		out[i] = n.outputs[i][:size(o.shape)]
+	}
+	for _, v := range before {
+		errs = append(errs, v.Destroy())
+	}
+	return errors.Join(errs...)
+}
+
+// close frees everything.
+func (n *session) close() error {
+	var errs []error
+	if n.binding != nil {
+		errs = append(errs, n.binding.Destroy())
+	}
+	errs = append(errs, n.DynamicAdvancedSession.Destroy())
+	for _, v := range n.values {
+		errs = append(errs, v.Destroy())
+	}
+	n.pinner.Unpin()
+	held.Delete(n.pinner)
+	return errors.Join(errs...)
 }
