@@ -17,15 +17,22 @@ import (
 )
 
 const (
-	growth = 1.02        // of a mean, from the second quarter to the last
-	every  = time.Second // a sample
+	growth = 1.02             // of a mean, from the second quarter to the last
+	every  = time.Second      // a sample
+	calmed = 95 * time.Second // until nothing is kept for later: connections to services are for 90 s
+	rest   = 10 * time.Second // are looked at then
 )
+
+// A stretch is the time of which a sample is.
+type stretch struct {
+	quarter int  // of the time, from 1; 0 is not judged
+	rest    bool // nothing has been going on for long
+}
 
 // A sample is what the daemon needs at a moment.
 type sample struct {
-	at   time.Time
-	rest bool // when nothing was going on
-	of   [len(quantities)]float64
+	stretch
+	of [len(quantities)]float64
 }
 
 // quantities are what is sampled.
@@ -41,6 +48,7 @@ type sampler struct {
 
 	// mu guards the following
 	mu     sync.Mutex
+	now    stretch
 	all    []sample
 	missed int // because a busy daemon did not answer a scrape
 }
@@ -52,7 +60,7 @@ func (s *soak) sample(pid int) *sampler {
 		for tick := time.NewTicker(every); ; {
 			select {
 			case <-tick.C:
-				w.look(false)
+				w.look()
 			case <-ctx.Done():
 				return
 			}
@@ -71,8 +79,8 @@ func (w *sampler) end() []sample {
 }
 
 // look takes a sample.
-func (w *sampler) look(rest bool) {
-	x := sample{at: time.Now(), rest: rest}
+func (w *sampler) look() {
+	var x sample
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", w.pid))
 	if err == nil {
 		var pages float64
@@ -88,6 +96,7 @@ func (w *sampler) look(rest bool) {
 		w.missed++
 		return
 	}
+	x.stretch = w.now
 	w.all = append(w.all, x)
 }
 
@@ -110,27 +119,34 @@ func (w *sampler) goroutines(fault error) (float64, error) {
 	return strconv.ParseFloat(number, 64)
 }
 
-// rest takes samples while nothing goes on.
-func (w *sampler) rest(c *http.Client) {
-	c.CloseIdleConnections()
-	for range 3 {
-		time.Sleep(200 * time.Millisecond) // connections end meanwhile
-		w.look(true)
-	}
+// enter says what the samples are of from now on.
+func (w *sampler) enter(m stretch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = m
+}
+
+// rest lets the daemon rest and takes samples of that.
+func (s *soak) rest(quarter int) {
+	s.sampler.enter(stretch{})
+	s.c.CloseIdleConnections()
+	time.Sleep(calmed)
+	s.sampler.enter(stretch{quarter, true})
+	time.Sleep(rest)
+	s.sampler.enter(stretch{})
 }
 
 // judge compares the quarters of the time.
-func (s *soak) judge(all []sample, began, ended time.Time) {
+func (s *soak) judge(all []sample) {
 	s.t.Helper()
-	quarter := ended.Sub(began) / 4
 	table := fmt.Sprintf("%-30s %8s %8s %8s %8s\n", "", "1st", "2nd", "3rd", "4th")
 	for i, name := range quantities {
 		for _, rest := range []bool{false, true} {
 			var mean, most [4]float64
-			for q := range 4 {
+			for q := range mean {
 				n := 0.0
 				for _, x := range all {
-					if x.rest == rest && !x.at.Before(began.Add(time.Duration(q)*quarter)) && x.at.Before(began.Add(time.Duration(q+1)*quarter)) {
+					if x.stretch == (stretch{q + 1, rest}) {
 						n++
 						mean[q] += x.of[i]
 						most[q] = max(most[q], x.of[i])

@@ -92,8 +92,9 @@ func duration(t *testing.T, name string, usual time.Duration) time.Duration {
 }
 
 // TestSoak lets one daemon work for SOAK, with everything that comes to a kiosk
-// and goes wrong around it, in an order that SEED decides. What it needs must
-// not grow, and whoever consumes its events must have them all in the end.
+// and goes wrong around it, in an order that SEED decides, and has it rest after
+// each quarter. What it needs must not grow, at work and at rest, and whoever
+// consumes its events must have them all in the end.
 func TestSoak(t *testing.T) {
 	length, seed := duration(t, "SOAK", 20*time.Minute), number(t, "SEED", time.Now().UnixNano())
 	t.Logf("SOAK=%v SEED=%d", length, seed)
@@ -102,14 +103,17 @@ func TestSoak(t *testing.T) {
 	s.d = s.start()
 	s.sampler = s.sample(s.d.cmd.Process.Pid)
 	s.settle()
-	began := time.Now()
-	for faults := s.faults(); time.Since(began) < length; faults = faults[2:] {
-		if len(faults) < 4 {
-			faults = append(faults, s.faults()...)
+	faults := s.faults()
+	for quarter := 1; quarter <= 4; quarter++ {
+		s.sampler.enter(stretch{quarter, false})
+		for began := time.Now(); time.Since(began) < length/4; faults = faults[2:] {
+			if len(faults) < 4 {
+				faults = append(faults, s.faults()...)
+			}
+			s.round(faults[:2])
 		}
-		s.round(faults[:2])
+		s.rest(quarter)
 	}
-	s.settle()
 	last := s.figure(s.c, "facegate_journal_seq")
 	s.complete(consumer, last)
 	s.c.CloseIdleConnections()
@@ -122,7 +126,7 @@ func TestSoak(t *testing.T) {
 	if s.sampler.missed > len(samples)/10 {
 		t.Errorf("%d samples are missing beside %d", s.sampler.missed, len(samples))
 	}
-	s.judge(samples, began, time.Now())
+	s.judge(samples)
 }
 
 func count(events []event.Event, access event.Access) int {
@@ -202,7 +206,6 @@ func (s *soak) settle() {
 			s.t.Fatalf("%v after the last fault: connected %d, pending %d, missing %s\n%s", calm, connected, pending, missing, s.d.log.String())
 		}
 	}
-	s.sampler.rest(s.c)
 }
 
 // see turns the camera, unless it is away.
@@ -327,7 +330,7 @@ func (s *soak) scan(data []byte, said string) {
 	s.d.says(s.t, said)
 }
 
-// stream follows for a moment.
+// stream follows for a stretch.
 func (s *soak) stream() {
 	s.t.Helper()
 	resp, err := s.c.Get("http://facegate/v1/events")
