@@ -156,13 +156,13 @@ race: models setup-test
 	go test -race -gcflags 'modernc.org/...=-race=false' -timeout 30m -tags integration $$(go list ./... | grep -vE '/($(COMPUTING)|daemon/test)$$')
 
 whole: models broken setup-test $(MOTO)
-	go test -timeout 30m -tags "dlib integration" ./daemon ./daemon/test ./match/dlib $$(go list ./... | grep -E '/($(COMPUTING))$$')
+	go test -timeout 30m -tags "dlib integration" ./daemon ./daemon/test ./match/dlib ./match/picture $$(go list ./... | grep -E '/($(COMPUTING))$$')
 
 FUZZTIME ?= 10s
-fuzz: # every fuzz target on new inputs; those that are kept are run by the tests
+fuzz: toolchain # every fuzz target on new inputs; those that are kept are run by the tests
 	@grep -rl --include='*_test.go' --exclude-dir=build '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
 		for name in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -c 6-); do \
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+			go test -tags dlib -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
 		done; \
 	done
 

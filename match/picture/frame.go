@@ -1,6 +1,10 @@
 package picture
 
-import "image"
+import (
+	"image"
+
+	"github.com/facegate/facegate/match/picture/turbo"
+)
 
 // Frame turns one camera frame into a picture. The formats are "jpeg",
 // "yuyv", "nv12" and "grey", laid out as package capture describes.
@@ -13,10 +17,26 @@ import "image"
 //
 // A grey picture shares data, all others don't. Every error is an [*Error].
 func Frame(format string, width, height, stride int, data []byte) (image.Image, error) {
+	return new(Frames).Next(format, width, height, stride, data)
+}
+
+// Frames turns one camera frame after the other into pictures. They share memory:
+// each is good until the next. The zero value is ready for use.
+type Frames struct {
+	colour *image.YCbCr    // the last of that kind
+	whole  image.Rectangle // its planes
+	grey   *image.Gray     // the same, of a JPEG
+}
+
+// Next is [Frame] for the next frame.
+func (f *Frames) Next(format string, width, height, stride int, data []byte) (image.Image, error) {
 	if len(data) == 0 {
 		return nil, fault(Empty, "frame is empty")
 	}
 	if format == "jpeg" {
+		if img := f.turbo(data); img != nil {
+			return img, nil
+		}
 		return jpegCodec().read(withTables(data))
 	}
 	if err := checkSize(int64(width), int64(height)); err != nil {
@@ -29,13 +49,17 @@ func Frame(format string, width, height, stride int, data []byte) (image.Image, 
 		if err != nil {
 			return nil, err
 		}
-		return yuyvFrame(width, height, stride, data), nil
+		out := f.room(width, height, 1, image.YCbCrSubsampleRatio422)
+		yuyvFrame(out, stride, data)
+		return out, nil
 	case "nv12":
 		data, stride, err := rawFrame(data, stride, even, height+(height+1)/2)
 		if err != nil {
 			return nil, err
 		}
-		return nv12Frame(width, height, stride, data), nil
+		out := f.room(width, height, 1, image.YCbCrSubsampleRatio420)
+		nv12Frame(out, stride, data)
+		return out, nil
 	case "grey":
 		data, stride, err := rawFrame(data, stride, width, height)
 		if err != nil {
@@ -44,6 +68,75 @@ func Frame(format string, width, height, stride int, data []byte) (image.Image, 
 		return &image.Gray{Pix: data, Stride: stride, Rect: image.Rect(0, 0, width, height)}, nil
 	}
 	return nil, fault(Format, "frame format %q is not known", format)
+}
+
+// block is what the sides of a plane are a multiple of that has room for whole
+// blocks of a JPEG, however the chroma is subsampled.
+const block = 16
+
+// room returns a picture in colour, whose planes have sides that are a multiple.
+// What was in it is not cleared.
+func (f *Frames) room(width, height, multiple int, ratio image.YCbCrSubsampleRatio) *image.YCbCr {
+	whole, shown := wholes(width, height, multiple), image.Rect(0, 0, width, height)
+	if f.colour == nil || f.whole != whole || f.colour.Rect != shown || f.colour.SubsampleRatio != ratio {
+		f.whole, f.colour = whole, image.NewYCbCr(whole, ratio)
+		f.colour.Rect = shown
+	}
+	return f.colour
+}
+
+// greyRoom is room for one without colour.
+func (f *Frames) greyRoom(width, height, multiple int) *image.Gray {
+	shown := image.Rect(0, 0, width, height)
+	if f.grey == nil || f.grey.Rect != shown {
+		f.grey = image.NewGray(wholes(width, height, multiple))
+		f.grey.Rect = shown
+	}
+	return f.grey
+}
+
+// wholes returns the least rectangle that holds width by height and whose sides are a multiple.
+func wholes(width, height, multiple int) image.Rectangle {
+	whole := func(v int) int { return (v + multiple - 1) / multiple * multiple }
+	return image.Rect(0, 0, whole(width), whole(height))
+}
+
+// turboPixels is the most of a frame that is given to package turbo.
+const turboPixels = 3840 * 2160
+
+// turbo decodes what most cameras deliver. It returns nil for anything else, and
+// for what is wrong in any way.
+func (f *Frames) turbo(data []byte) image.Image {
+	head := scanJPEG(data)
+	h := head.frame
+	if checkSize(int64(h.width), int64(h.height)) != nil || h.width*h.height > turboPixels || h.progressive ||
+		h.precision != 8 || h.rgb || head.untransformed || exifOrientation(head.exif) != upright {
+		return nil
+	}
+	if h.components == 1 && h.factors[0] == 0x11 {
+		if img := f.greyRoom(h.width, h.height, block); turbo.Gray(data, img) {
+			return img
+		}
+		return nil
+	}
+	if h.components != 3 || h.factors[1] != 0x11 || h.factors[2] != 0x11 {
+		return nil
+	}
+	var ratio image.YCbCrSubsampleRatio
+	switch h.factors[0] {
+	case 0x11:
+		ratio = image.YCbCrSubsampleRatio444
+	case 0x21:
+		ratio = image.YCbCrSubsampleRatio422
+	case 0x22:
+		ratio = image.YCbCrSubsampleRatio420
+	default:
+		return nil
+	}
+	if img := f.room(h.width, h.height, block, ratio); turbo.Color(data, img) {
+		return img
+	}
+	return nil
 }
 
 // rawFrame checks that data holds so many rows, of which the last may lack
@@ -64,8 +157,8 @@ func rawFrame(data []byte, stride, rowBytes, rows int) ([]byte, int, error) {
 }
 
 // yuyvFrame separates the bytes of Y0 U Y1 V.
-func yuyvFrame(width, height, stride int, data []byte) image.Image {
-	out := image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio422)
+func yuyvFrame(out *image.YCbCr, stride int, data []byte) {
+	width, height := out.Rect.Dx(), out.Rect.Dy()
 	for y := range height {
 		row := data[y*stride:]
 		luma := out.Y[y*out.YStride:][:width]
@@ -81,12 +174,11 @@ func yuyvFrame(width, height, stride int, data []byte) image.Image {
 			luma[width-1], cb[pairs-1], cr[pairs-1] = p[0], p[1], p[3]
 		}
 	}
-	return out
 }
 
 // nv12Frame copies the luma and separates the chroma.
-func nv12Frame(width, height, stride int, data []byte) image.Image {
-	out := image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
+func nv12Frame(out *image.YCbCr, stride int, data []byte) {
+	width, height := out.Rect.Dx(), out.Rect.Dy()
 	for y := range height {
 		copy(out.Y[y*out.YStride:][:width], data[y*stride:])
 	}
@@ -97,7 +189,6 @@ func nv12Frame(width, height, stride int, data []byte) image.Image {
 			cb[x], cr[x] = row[2*x], row[2*x+1]
 		}
 	}
-	return out
 }
 
 // Widen stretches a picture of [Frame] from the range that raw formats usually

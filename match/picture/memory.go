@@ -125,6 +125,10 @@ type jpegFrame struct {
 	progressive bool
 	components  int     // 0 if there is no header that can be understood
 	rgb         bool    // three components that are not luma and chroma
+	width       int     // pixels
+	height      int     // the same; 0: the picture tells it at its end
+	precision   int     // bits of a sample
+	factors     [3]byte // of the first components: samples across, and down in the lower half
 	samples     float64 // of a pixel, of all components: 1.5 for colour with 4:2:0
 }
 
@@ -133,12 +137,18 @@ func frameHeader(marker byte, body []byte) jpegFrame {
 	if len(body) < 6 {
 		return jpegFrame{}
 	}
-	f := jpegFrame{progressive: marker == markerSOF2, components: int(body[5])}
+	f := jpegFrame{
+		progressive: marker == markerSOF2, components: int(body[5]),
+		precision: int(body[0]), height: int(body[1])<<8 | int(body[2]), width: int(body[3])<<8 | int(body[4]),
+	}
 	if f.components == 0 || len(body) < 6+3*f.components {
 		return jpegFrame{}
 	}
 	var sum, most int
 	for i := range f.components {
+		if i < len(f.factors) {
+			f.factors[i] = body[7+3*i]
+		}
 		factors := int(body[7+3*i])
 		area := (factors >> 4) * (factors & 15)
 		sum += area

@@ -43,7 +43,8 @@ type Matcher struct {
 	show     Show
 
 	jobs   chan func()
-	vacant vacancy // belongs to the worker
+	frames picture.Frames // belongs to the worker
+	vacant vacancy        // the same
 }
 
 var _ attempt.Matcher = (*Matcher)(nil)
@@ -282,8 +283,10 @@ func refusal(err error) (event.Reason, bool) {
 
 // Picture turns a camera frame into a picture of the full range. It may share
 // the frame's memory.
-func Picture(f capture.Frame) (image.Image, error) {
-	img, err := picture.Frame(string(f.Format), f.Width, f.Height, f.Stride, f.Data)
+func Picture(f capture.Frame) (image.Image, error) { return next(new(picture.Frames), f) }
+
+func next(frames *picture.Frames, f capture.Frame) (image.Image, error) {
+	img, err := frames.Next(string(f.Format), f.Width, f.Height, f.Stride, f.Data)
 	if err != nil || !f.Narrow {
 		return img, err
 	}
@@ -304,7 +307,7 @@ func (m *Matcher) Probe(ctx context.Context, f capture.Frame) (attempt.Look, err
 // second before, in which the engine found nobody, is not shown to the engine.
 func (m *Matcher) frame(ctx context.Context, f capture.Frame, judged bool) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
-		img, err := Picture(f)
+		img, err := next(&m.frames, f)
 		if err != nil {
 			return attempt.Look{Flaw: attempt.BadFrame}, nil
 		}
