@@ -15,7 +15,7 @@ const maxCandidates = 300
 // A detector finds faces in a picture of any size.
 type detector struct {
 	net     *network
-	canvas  canvas
+	canvas  *canvas
 	outputs func(width, height int) []output
 	decode  func(out [][]float32, width, height int, found []sighting) []sighting
 	overlap float64 // of two boxes at which the less certain one goes
@@ -35,7 +35,7 @@ func newDetector(d models.Detector) (*detector, error) {
 
 // signature returns what the network looks like for the canvas as it is.
 func (d *detector) signature() signature {
-	c := &d.canvas
+	c := d.canvas
 	return signature{
 		input:   []int64{1, 3, int64(c.height), int64(c.width)},
 		outputs: d.outputs(c.width, c.height),
