@@ -169,13 +169,17 @@ func frameHeader(marker byte) bool {
 // scan reads entropy-coded data up to and including the marker that ends it.
 func (s *splitter) scan() (byte, error) {
 	for {
-		b, err := s.byte()
+		data, err := s.r.ReadSlice(0xff)
+		if long := s.append(data); long != nil {
+			return 0, long
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
-		if b != 0xff {
-			continue
-		}
+		b := byte(0xff)
 		for b == 0xff {
 			if b, err = s.byte(); err != nil {
 				return 0, err
@@ -185,6 +189,15 @@ func (s *splitter) scan() (byte, error) {
 			return b, nil
 		}
 	}
+}
+
+// append takes data into the picture.
+func (s *splitter) append(data []byte) error {
+	if len(s.buf)+len(data) > maxBytes {
+		return errDamaged
+	}
+	s.buf = append(s.buf, data...)
+	return nil
 }
 
 // byte reads one byte of the picture.
