@@ -178,6 +178,7 @@ func TestOneLibraryOnePackage(t *testing.T) {
 		"github.com/santhosh-tekuri/jsonschema/v6":         {"daemon/internal/event/eventtest"},
 		"github.com/yalue/onnxruntime_go":                  {"match/onnx"},
 		"go.yaml.in/yaml/v3":                               {"daemon/internal/config"},
+		"google.golang.org/protobuf":                       {"match/onnx"},
 		"modernc.org/sqlite":                               {"daemon/internal/journal"},
 		"periph.io/x/conn/v3":                              {"hal/gpio"},
 		"periph.io/x/host/v3":                              {"hal/gpio"},
