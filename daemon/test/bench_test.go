@@ -241,9 +241,11 @@ func BenchmarkStart(b *testing.B) {
 }
 
 // BenchmarkLive measures which part of a core the daemon takes at 30 frames a
-// second: without an attempt, during one while nobody steps up, and while
-// somebody stands there who has to come closer, so that every frame is looked
-// at and none is the last.
+// second: without an attempt, during one while nobody steps up, while somebody
+// stands there who has to come closer, and while somebody does who has to look into
+// the camera, so that every frame is looked at and none is the last. The last two
+// differ in what a frame costs: a part of it is looked at, or all of it with a
+// template.
 func BenchmarkLive(b *testing.B) {
 	const watched = 5 * time.Second
 	pictures := os.Getenv("FACEGATE_PICTURES")
@@ -256,7 +258,8 @@ func BenchmarkLive(b *testing.B) {
 			name    string
 			film    []image.Image
 			attempt bool
-		}{{"idle", person, false}, {"nobody", room, true}, {"somebody", person, true}} {
+			gates   string
+		}{{"idle", person, false, ""}, {"nobody", room, true, ""}, {"somebody", person, true, "min_face: 470"}, {"turned", person, true, "max_yaw: 0.01"}} {
 			b.Run(c.name, func(b *testing.B) {
 				var film [][]byte
 				for _, img := range c.film {
@@ -264,7 +267,7 @@ func BenchmarkLive(b *testing.B) {
 					check(b, err)
 					film = append(film, data)
 				}
-				d := startDaemon(b, dir, set, film, "attempt: {frames: 1, deadline: 12s}\nquality: {min_face: 470}\n")
+				d := startDaemon(b, dir, set, film, "attempt: {frames: 1, deadline: 12s}\nquality: {"+c.gates+"}\n")
 				var share, rate float64
 				for b.Loop() {
 					answer := make(chan string, 1)

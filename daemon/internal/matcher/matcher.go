@@ -45,6 +45,7 @@ type Matcher struct {
 	jobs   chan func()
 	frames picture.Frames // belongs to the worker
 	vacant vacancy        // the same
+	track  track          // the same
 }
 
 var _ attempt.Matcher = (*Matcher)(nil)
@@ -304,7 +305,9 @@ func (m *Matcher) Probe(ctx context.Context, f capture.Frame) (attempt.Look, err
 }
 
 // frame examines a camera frame. One that looks like the frame of less than a
-// second before, in which the engine found nobody, is not shown to the engine.
+// second before, in which the engine found nobody, is not shown to the engine, and
+// of one with somebody whom the gates did not let pass the engine is shown the part
+// where that was, if nothing else has changed.
 func (m *Matcher) frame(ctx context.Context, f capture.Frame, judged bool) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
 		img, err := next(&m.frames, f)
@@ -316,7 +319,11 @@ func (m *Matcher) frame(ctx context.Context, f capture.Frame, judged bool) (atte
 			return attempt.Look{Flaw: attempt.NoFace}, nil
 		}
 		m.vacant = vacancy{}
+		if look, ok, err := m.follow(ctx, img, seen, f.Time); err != nil || ok {
+			return look, err
+		}
 		sight, err := m.look(ctx, img)
+		m.track = trackOf(sight.Look, f.Time, seen)
 		if err == nil && sight.Faces == 0 {
 			m.vacant = vacancy{at: f.Time, shades: seen}
 		}

@@ -32,12 +32,26 @@ func (v *vacancy) like(s shades, at time.Time) bool {
 	if since := at.Sub(v.at); v.at.IsZero() || since < 0 || since >= again {
 		return false
 	}
-	for i, was := range v.shades {
-		if d := int(s[i]) - int(was); d > tolerance || d < -tolerance {
+	return v.shades.like(&s, image.Rectangle{})
+}
+
+// like reports whether two frames show the same, but for an area of cells.
+func (s *shades) like(t *shades, but image.Rectangle) bool {
+	for i := range s {
+		d := int(s[i]) - int(t[i])
+		if (d > tolerance || d < -tolerance) && !image.Pt(i%columns, i/columns).In(but) {
 			return false
 		}
 	}
 	return true
+}
+
+// cells returns those that an area of img touches.
+func cells(img image.Image, area image.Rectangle) image.Rectangle {
+	b := img.Bounds()
+	area = area.Intersect(b).Sub(b.Min)
+	up := func(v, n, size int) int { return (v*n + size - 1) / size }
+	return image.Rect(area.Min.X*columns/b.Dx(), area.Min.Y*rows/b.Dy(), up(area.Max.X, columns, b.Dx()), up(area.Max.Y, rows, b.Dy()))
 }
 
 // shadesOf returns those of img. Of cells of many pixels every other one in each
