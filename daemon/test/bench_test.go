@@ -35,6 +35,7 @@ import (
 	"github.com/facegate/facegate/match/matchtest"
 	"github.com/facegate/facegate/match/models"
 	"github.com/facegate/facegate/match/onnx"
+	"github.com/facegate/facegate/match/picture"
 	"github.com/facegate/facegate/match/quality"
 )
 
@@ -167,6 +168,30 @@ func BenchmarkFrame(b *testing.B) {
 			check(b, err)
 			if look.Flaw != "" || m.Score(reference.Template, look.Template) > usual(b, set).Accept {
 				b.Fatalf("the same person does not match: %+v", look.Gates)
+			}
+		})
+	})
+}
+
+// BenchmarkTwoPictures measures two pictures of 640x480, as people hand them in, to
+// their score: decoded, faces found, templates computed, compared.
+func BenchmarkTwoPictures(b *testing.B) {
+	onSets(b, func(b *testing.B, dir string, set models.Set) {
+		m, _, frame := openMatcher(b, dir, set)
+		other, err := scene.FirstOnID().Film(os.Getenv("FACEGATE_PICTURES"), 1)
+		check(b, err)
+		second, err := scene.JPEG(other[0])
+		check(b, err)
+		template := func(data []byte) match.Template {
+			img, err := picture.Decode(data)
+			check(b, err)
+			sight, err := m.LookAt(b.Context(), img)
+			check(b, err)
+			return sight.Template
+		}
+		measure(b, func() {
+			if score := m.Score(template(frame.Data), template(second)); score > usual(b, set).Accept {
+				b.Fatalf("the same person does not match: %v", score)
 			}
 		})
 	})
