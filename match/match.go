@@ -42,8 +42,9 @@ func Overlap(a, b image.Rectangle) float64 {
 }
 
 // Want says of how many of the faces in a picture an Engine shall compute a
-// template, from the first on. It is asked when the faces are known but for that,
-// and only if there are some.
+// template, from the first on, which is the largest. It is asked when the faces are
+// known but for that, and only if there are some. It must neither call the engine nor
+// change their order.
 type Want func(faces []Face) int
 
 // Boxes wants to know where the faces are and nothing else.
@@ -51,9 +52,6 @@ func Boxes([]Face) int { return 0 }
 
 // Templates wants a template of each face.
 func Templates(faces []Face) int { return len(faces) }
-
-// Largest wants a template of the largest face.
-func Largest([]Face) int { return 1 }
 
 // A ModelID names the model that an engine runs.
 type ModelID struct {

@@ -339,10 +339,7 @@ type process struct {
 func startDaemon(b *testing.B, models string, set models.Set, film [][]byte, more string) process {
 	b.Helper()
 	dir := folder(b)
-	check(b, os.Mkdir(filepath.Join(dir, "film"), 0o700))
-	for i, frame := range film {
-		check(b, os.WriteFile(filepath.Join(dir, "film", fmt.Sprintf("%03d.jpg", i)), frame, 0o600))
-	}
+	check(b, os.WriteFile(filepath.Join(dir, "film.mjpeg"), bytes.Join(film, nil), 0o600))
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	check(b, err)
 	check(b, port.Close())
@@ -350,7 +347,7 @@ func startDaemon(b *testing.B, models string, set models.Set, film [][]byte, mor
 data: %[1]s
 models: {dir: %[2]s, set: %[3]s}
 match: {engine: %[4]s}
-camera: {driver: replay, replay: [%[1]s/film], fps: 30}
+camera: {driver: replay, replay: [%[1]s/film.mjpeg], fps: 30}
 http: {listen: "unix:%[1]s/http.sock"}
 mqtt: {broker: embedded, embedded: {listen: %[5]q}}
 log: {level: error}

@@ -330,7 +330,7 @@ func (s *soak) scan(data []byte, said string) {
 	s.d.says(s.t, said)
 }
 
-// stream follows for a stretch.
+// stream follows for a moment.
 func (s *soak) stream() {
 	s.t.Helper()
 	resp, err := s.c.Get("http://facegate/v1/events")

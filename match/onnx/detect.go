@@ -47,6 +47,7 @@ func (d *detector) signature() signature {
 func (d *detector) find(p pixels, found []sighting) ([]sighting, error) {
 	if d.canvas.cut(p.width, p.height) {
 		if err := d.net.shape(d.signature()); err != nil {
+			d.canvas.width, d.canvas.height = 0, 0 // so that it is tried again
 			return nil, err
 		}
 	}

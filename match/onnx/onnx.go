@@ -137,7 +137,13 @@ func (e *Engine) check() error {
 		img.Pix[i] = uint8(i * 7)
 	}
 	p := newPixels(img)
-	_, err := e.detector.find(p, nil)
+	var err error
+	if c := e.detector.canvas; c.multiple > 0 { // once as large as it ever is, for the memory
+		_, err = e.detector.find(newPixels(image.NewGray(image.Rectangle{Max: c.most})), nil)
+	}
+	if err == nil {
+		_, err = e.detector.find(p, nil)
+	}
 	if err == nil {
 		err = finite(e.detector.net.out)
 	}

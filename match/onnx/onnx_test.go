@@ -149,7 +149,7 @@ func TestOnlyTheLargestHasATemplate(t *testing.T) {
 	f := &fakes{faces: [][6]float32{{0.8, 0, 0, 0.25, 0.25}, {0.9, 0.5, 0.5, 1, 1}, {0.9, 0.5, 0, 0.7, 0.2}}}
 	e := opened(t, f)
 	img := page(image.Rect(0, 0, 640, 480), map[image.Rectangle]uint8{image.Rect(320, 240, 640, 480): 204})
-	faces, err := e.Faces(t.Context(), img, match.Largest)
+	faces, err := e.Faces(t.Context(), img, func([]match.Face) int { return 1 })
 	if err != nil || len(faces) != 3 {
 		t.Fatalf("%d faces, %v", len(faces), err)
 	}
@@ -336,5 +336,35 @@ func TestDetectingAllocatesNothing(t *testing.T) {
 	}
 	if len(e.faces) != 2 {
 		t.Errorf("%d faces, want 2", len(e.faces))
+	}
+}
+
+// A size that could not be laid out is tried again with the next picture.
+func TestFailedSizeIsTriedAgain(t *testing.T) {
+	d, err := newDetector(models.Detector{Kind: models.YuNet, Width: 64, Height: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.signature()
+	var sizes []int64
+	fail := errors.New("no memory")
+	d.net = &network{in: make([]float32, size(s.input)), out: blank(s.outputs), run: func() error { return nil }}
+	d.net.shape = func(s signature) error {
+		sizes = append(sizes, s.input[3])
+		d.net.out = blank(s.outputs)
+		return fail
+	}
+	p := newPixels(image.NewGray(image.Rect(0, 0, 30, 30)))
+	if _, err := d.find(p, nil); !errors.Is(err, fail) {
+		t.Errorf("%v, want that it failed", err)
+	}
+	fail = nil
+	for range 2 {
+		if _, err := d.find(p, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(sizes, []int64{32, 32}) {
+		t.Errorf("laid out for a width of %v, want 32 twice", sizes)
 	}
 }

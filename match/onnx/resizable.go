@@ -18,7 +18,11 @@ func resizable(model []byte) ([]byte, error) {
 	model, err := rewrite(model, graph, func(g []byte) ([]byte, error) {
 		g, err := rewrite(g, input, sides("", "", "height", "width"))
 		if err == nil {
-			g, err = rewrite(g, output, sides("", "places", ""))
+			n := 0 // sides of one name are of one length, and there are three grids
+			g, err = rewrite(g, output, func(value []byte) ([]byte, error) {
+				n++
+				return sides("", fmt.Sprint("places", n), "")(value)
+			})
 		}
 		if err == nil { // the shapes of what lies between follow from the input's
 			g, err = rewrite(g, between, func([]byte) ([]byte, error) { return nil, nil })

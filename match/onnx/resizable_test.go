@@ -38,8 +38,8 @@ func TestResizableOpensTheSides(t *testing.T) {
 	want := bytes.Join([][]byte{version, field(7,
 		nodes, weights,
 		field(11, value("input", long(1), long(3), named("height"), named("width"))),
-		field(12, value("cls_8", long(1), named("places"), long(1))),
-		field(12, value("cls_16", long(1), named("places"), long(1))),
+		field(12, value("cls_8", long(1), named("places1"), long(1))),
+		field(12, value("cls_16", long(1), named("places2"), long(1))),
 	)}, nil)
 	got, err := resizable(model)
 	if err != nil || !bytes.Equal(got, want) {

@@ -56,7 +56,7 @@ func load(path string, s signature, threads int) (_ *network, err error) {
 		if model, err = resizable(model); err != nil {
 			return nil, err
 		}
-		in, outs, err := ort.GetInputOutputInfoWithONNXData(model)
+		in, outs, err := ort.GetInputOutputInfoWithONNXData(model) // which takes no options, and is done with its threads at once
 		if err != nil {
 			return nil, err
 		}

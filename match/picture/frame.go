@@ -23,9 +23,10 @@ func Frame(format string, width, height, stride int, data []byte) (image.Image, 
 // Frames turns one camera frame after the other into pictures. They share memory:
 // each is good until the next. The zero value is ready for use.
 type Frames struct {
-	colour *image.YCbCr    // the last of that kind
-	whole  image.Rectangle // its planes
-	grey   *image.Gray     // the same, of a JPEG
+	colour  *image.YCbCr    // the last of that kind
+	whole   image.Rectangle // its planes
+	grey    *image.Gray     // the same, of a JPEG
+	refused int             // JPEGs in a row that package turbo left to image/jpeg, which read them
 }
 
 // Next is [Frame] for the next frame.
@@ -34,10 +35,7 @@ func (f *Frames) Next(format string, width, height, stride int, data []byte) (im
 		return nil, fault(Empty, "frame is empty")
 	}
 	if format == "jpeg" {
-		if img := f.turbo(data); img != nil {
-			return img, nil
-		}
-		return jpegCodec().read(withTables(data))
+		return f.jpeg(data)
 	}
 	if err := checkSize(int64(width), int64(height)); err != nil {
 		return nil, err
@@ -70,6 +68,25 @@ func (f *Frames) Next(format string, width, height, stride int, data []byte) (im
 	return nil, fault(Format, "frame format %q is not known", format)
 }
 
+// peculiar is the number of refused frames in a row after which a camera is taken for
+// one whose every frame is: then it is not decoded twice.
+const peculiar = 30
+
+// jpeg decodes one, by package turbo if it is plain and whole.
+func (f *Frames) jpeg(data []byte) (image.Image, error) {
+	if f.refused < peculiar {
+		if img := f.turbo(data); img != nil {
+			f.refused = 0
+			return img, nil
+		}
+	}
+	img, err := jpegCodec().read(withTables(data))
+	if err == nil {
+		f.refused++
+	}
+	return img, err
+}
+
 // block is what the sides of a plane are a multiple of that has room for whole
 // blocks of a JPEG, however the chroma is subsampled.
 const block = 16
@@ -86,10 +103,10 @@ func (f *Frames) room(width, height, multiple int, ratio image.YCbCrSubsampleRat
 }
 
 // greyRoom is room for one without colour.
-func (f *Frames) greyRoom(width, height, multiple int) *image.Gray {
+func (f *Frames) greyRoom(width, height int) *image.Gray {
 	shown := image.Rect(0, 0, width, height)
 	if f.grey == nil || f.grey.Rect != shown {
-		f.grey = image.NewGray(wholes(width, height, multiple))
+		f.grey = image.NewGray(wholes(width, height, block))
 		f.grey.Rect = shown
 	}
 	return f.grey
@@ -114,7 +131,7 @@ func (f *Frames) turbo(data []byte) image.Image {
 		return nil
 	}
 	if h.components == 1 && h.factors[0] == 0x11 {
-		if img := f.greyRoom(h.width, h.height, block); turbo.Gray(data, img) {
+		if img := f.greyRoom(h.width, h.height); turbo.Gray(data, img) {
 			return img
 		}
 		return nil

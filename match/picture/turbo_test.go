@@ -1,4 +1,4 @@
-//go:build dlib
+//go:build dlib && cgo
 
 package picture_test
 
@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/facegate/facegate/match/picture"
@@ -110,5 +111,33 @@ func same(t *testing.T, name string, data []byte) {
 	_, slow := jpeg.Decode(bytes.NewReader(data))
 	if (err == nil) != (slow == nil) {
 		t.Errorf("%s: %v, and image/jpeg says %v", name, err, slow)
+	}
+}
+
+// A camera each of whose frames has something that libjpeg-turbo complains about has
+// them decoded once, and one whose frames now and then have, by libjpeg-turbo.
+func TestPeculiarCameraIsLeftToTheOther(t *testing.T) {
+	plain := plainJPEGs(t)["baseline.jpg"]
+	end := len(plain) - 2
+	filled := slices.Concat(plain[:end], make([]byte, 100), plain[end:]) // before the mark that ends it
+	var frames picture.Frames
+	next := func(data []byte) {
+		if _, err := frames.Next("jpeg", 0, 0, 0, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := func(data []byte) bool { return testing.AllocsPerRun(1, func() { next(data) }) == 0 }
+	for range 100 {
+		next(filled)
+		next(plain)
+	}
+	if !free(plain) || free(filled) {
+		t.Error("which one decodes cannot be told by what is allocated")
+	}
+	for range 50 {
+		next(filled)
+	}
+	if free(plain) {
+		t.Error("every frame is still decoded twice")
 	}
 }

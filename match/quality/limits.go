@@ -58,6 +58,19 @@ type Limits struct {
 	MaxRoll     float64
 }
 
+// Loosened returns limits that are wider by a tenth, but for those of the pose.
+func (l Limits) Loosened() Limits {
+	const less, more = 0.9, 1.1
+	l.MinSize = int(less * float64(l.MinSize))
+	for _, v := range []*float64{&l.MinSharpness, &l.MinLuma, &l.MinContrast, &l.MinEyes} {
+		*v *= less
+	}
+	for _, v := range []*float64{&l.MaxLuma, &l.MaxClipped, &l.MaxSides} {
+		*v *= more
+	}
+	return l
+}
+
 // Check says whether f passes every gate, and if not, the first reason. Light
 // comes before sharpness: too little or too much of it leaves no detail. A face
 // whose landmarks are not known does not pass a gate on them.

@@ -114,3 +114,33 @@ func TestGatesThatAreSet(t *testing.T) {
 		t.Errorf("no landmarks, angles asked for: %v, want turned", got)
 	}
 }
+
+func TestLoosenedLimits(t *testing.T) {
+	limits := quality.Limits{MinSize: 80, MinSharpness: 10, MinLuma: 40, MaxLuma: 200, MaxClipped: 0.5, MinContrast: 5, MaxSides: 0.3, MinEyes: 60, MaxYaw: 20}
+	good := quality.Figures{Size: 80, Sharpness: 10, Luma: 40, Contrast: 5, Sides: -0.3, Pose: quality.Pose{Eyes: 60, Yaw: -20}}
+	for name, change := range map[string]func(f *quality.Figures, share float64){
+		"size":      func(f *quality.Figures, share float64) { f.Size = int(80 * (1 - share)) },
+		"eyes":      func(f *quality.Figures, share float64) { f.Pose.Eyes *= 1 - share },
+		"sharpness": func(f *quality.Figures, share float64) { f.Sharpness *= 1 - share },
+		"dark":      func(f *quality.Figures, share float64) { f.Luma *= 1 - share },
+		"bright":    func(f *quality.Figures, share float64) { f.Luma = 200 * (1 + share) },
+		"clipped":   func(f *quality.Figures, share float64) { f.Bright = 0.5 * (1 + share) },
+		"contrast":  func(f *quality.Figures, share float64) { f.Contrast *= 1 - share },
+		"sides":     func(f *quality.Figures, share float64) { f.Sides *= 1 + share },
+	} {
+		for share, want := range map[float64]bool{0.08: true, 0.12: false} {
+			f := good
+			change(&f, share)
+			if _, ok := limits.Check(f); ok {
+				t.Errorf("%s: passes beyond its limit", name)
+			}
+			if _, ok := limits.Loosened().Check(f); ok != want {
+				t.Errorf("%s, %v beyond its limit: passes %v, want %v", name, share, ok, want)
+			}
+		}
+	}
+	good.Pose.Yaw = 21
+	if _, ok := limits.Loosened().Check(good); ok {
+		t.Error("the limits of the pose are wider")
+	}
+}

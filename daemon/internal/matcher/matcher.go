@@ -306,8 +306,8 @@ func (m *Matcher) Probe(ctx context.Context, f capture.Frame) (attempt.Look, err
 
 // frame examines a camera frame. One that looks like the frame of less than a
 // second before, in which the engine found nobody, is not shown to the engine, and
-// of one with somebody whom the gates did not let pass the engine is shown the part
-// where that was, if nothing else has changed.
+// of one with somebody who has to come closer, or into better light, the engine is
+// shown the part where that was, if nothing else has changed.
 func (m *Matcher) frame(ctx context.Context, f capture.Frame, judged bool) (attempt.Look, error) {
 	return do(ctx, m, func(ctx context.Context) (attempt.Look, error) {
 		img, err := next(&m.frames, f)
@@ -348,7 +348,7 @@ func (m *Matcher) LookAt(ctx context.Context, img image.Image) (Sight, error) {
 func (m *Matcher) look(ctx context.Context, img image.Image) (Sight, error) {
 	look := attempt.Look{Flaw: attempt.NoFace}
 	faces, err := m.engine.Faces(ctx, img, func(faces []match.Face) int {
-		look = m.examine(img, faces)
+		look = m.examine(img, faces, m.limits)
 		if look.Flaw == "" || look.Flaw == attempt.FaceTurned {
 			return 1
 		}
@@ -366,16 +366,16 @@ func (m *Matcher) look(ctx context.Context, img image.Image) (Sight, error) {
 	return Sight{Look: look, Faces: len(faces)}, nil
 }
 
-// examine returns the look at faces that have been found, largest first, without
-// a template.
-func (m *Matcher) examine(img image.Image, faces []match.Face) attempt.Look {
+// examine returns the look at faces that have been found, largest first, by these
+// limits and without a template.
+func (m *Matcher) examine(img image.Image, faces []match.Face, limits quality.Limits) attempt.Look {
 	if len(faces) > 1 && side(faces[1]) >= bystander*side(faces[0]) {
 		return attempt.Look{Flaw: attempt.ManyFaces}
 	}
 	figures := quality.Measure(img, faces[0].Box)
 	figures.Pose = m.pose(faces[0])
 	return attempt.Look{
-		Flaw:  flaw(m.limits.Check(figures)),
+		Flaw:  flaw(limits.Check(figures)),
 		Gates: gates(figures),
 		Box:   faces[0].Box, Points: faces[0].Points,
 	}

@@ -28,7 +28,7 @@ func (w *watched) Faces(ctx context.Context, img image.Image, want match.Want) (
 func TestSomebodyWhoMustComeCloserIsFollowed(t *testing.T) {
 	small, aside := image.Rect(100, 100, 160, 160), image.Rect(110, 105, 170, 165)
 	edge, gone, near := image.Rect(150, 100, 210, 160), image.Rect(300, 100, 360, 160), image.Rect(90, 90, 190, 190)
-	other := image.Rect(400, 200, 560, 360)
+	hardly, other := image.Rect(96, 96, 172, 172), image.Rect(400, 200, 560, 360)
 	e := &watched{}
 	m := start(t, e)
 	began := time.Now()
@@ -56,7 +56,8 @@ func TestSomebodyWhoMustComeCloserIsFollowed(t *testing.T) {
 		{"far away again", 2000, []image.Rectangle{small}, attempt.FaceSmall, []bool{true}},
 		{"close enough, and somebody else too", 2100, []image.Rectangle{near, other}, attempt.ManyFaces, []bool{true}},
 		{"far away once more", 2200, []image.Rectangle{small}, attempt.FaceSmall, []bool{true}},
-		{"nobody", 2300, nil, attempt.NoFace, []bool{false, true}},
+		{"hardly too far away", 2300, []image.Rectangle{hardly}, attempt.FaceSmall, []bool{false, true}},
+		{"nobody", 2400, nil, attempt.NoFace, []bool{false, true}},
 	} {
 		e.shown = nil
 		f := capture.Frame{Time: began.Add(step.at * time.Millisecond), Format: capture.JPEG, Data: encode(t, people(step.boxes...))}

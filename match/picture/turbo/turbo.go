@@ -1,7 +1,7 @@
 //go:build dlib && cgo
 
 // Package turbo decodes the JPEGs that cameras deliver with libjpeg-turbo, which
-// go-face links in any case and which takes a third of image/jpeg's time.
+// go-face links in any case and which takes a quarter of image/jpeg's time.
 //
 // It is written in C and sees bytes from outside. So it is asked only for what
 // the caller has looked at and made room for, and whatever it complains about is
