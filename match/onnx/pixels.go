@@ -210,6 +210,12 @@ func (c *canvas) draw(dst []float32, p *pixels) image.Point {
 		}
 		return size
 	}
+	if size.Mul(2) == image.Pt(p.width, p.height) && p.halved() {
+		for y := range size.Y {
+			c.half(dst, p, y)
+		}
+		return size
+	}
 	channels := p.channels()
 	for i := range channels {
 		table := 0
@@ -286,6 +292,30 @@ func (c *canvas) copy(dst []float32, p *pixels, y int) {
 		r[0], r[1] = reds[uint32(first+byRed)&wrap], reds[uint32(second+byRed)&wrap]
 		g[0], g[1] = greens[uint32(first+byBoth)&wrap], greens[uint32(second+byBoth)&wrap]
 		b[0], b[1] = blues[uint32(first+byBlue)&wrap], blues[uint32(second+byBlue)&wrap]
+	}
+}
+
+// half is copy for a picture that is twice as wide and high, so that each value of
+// chroma belongs to one place.
+func (c *canvas) half(dst []float32, p *pixels, y int) {
+	n := p.planes[1].width
+	to, _, _ := c.rows(dst, y, n)
+	row := func(i, y int) []byte { return p.planes[i].pix[y*p.planes[i].stride:] }
+	first := 2 * y * p.planes[1].height / p.height // of the two rows of chroma, which may be one
+	second := (2*y + 1) * p.planes[1].height / p.height
+	upper, lower := row(0, 2*y)[:2*n], row(0, 2*y+1)[:2*n]
+	blue, blue2 := row(1, first)[:n], row(1, second)[:n]
+	red, red2 := row(2, first)[:n], row(2, second)[:n]
+	r, g, b := to[0][:n], to[1][:n], to[2][:n]
+	reds, greens, blues := &c.tones[0], &c.tones[1], &c.tones[2]
+	const wrap = uint32(len(reds) - 1)
+	for x := range blue {
+		u, l := upper[2*x:][:2], lower[2*x:][:2]
+		luma := (int32(u[0])+int32(u[1])+int32(l[0])+int32(l[1])+2)>>2 + 256
+		cb, cr := (int(blue[x])+int(blue2[x])+1)>>1, (int(red[x])+int(red2[x])+1)>>1
+		r[x] = reds[uint32(luma+chroma.red[cr])&wrap]
+		g[x] = greens[uint32(luma+(chroma.greenByRed[cr]+chroma.greenByBlue[cb])>>16)&wrap]
+		b[x] = blues[uint32(luma+chroma.blue[cb])&wrap]
 	}
 }
 
