@@ -23,14 +23,15 @@ import (
 func resampling() calibration.Resampling { return calibration.Resampling{Replicates: 1000, Seed: 1} }
 
 // engineFlags choose the engine of a command that runs beside the daemon.
-type engineFlags struct{ path, set, dir *string }
+type engineFlags struct{ path, engine, set, dir *string }
 
 // newEngineFlags adds the flags to f; what tells what the configuration is for.
 func newEngineFlags(f *flags, what string) engineFlags {
 	return engineFlags{
-		path: f.String("config", "", "`FILE` "+what+"; else the defaults"),
-		set:  f.String("set", "", "`SET` of models, with the engine that runs it, over those of the configuration"),
-		dir:  f.String("models", "", "`DIR` of the model files, over that of the configuration"),
+		path:   f.String("config", "", "`FILE` "+what+"; else the defaults"),
+		engine: f.String("engine", "", "`ENGINE`, dlib or onnx, with its usual set of models, over that of the configuration"),
+		set:    f.String("set", "", "`SET` of models, with the engine that runs it, over those of the configuration"),
+		dir:    f.String("models", "", "`DIR` of the model files, over that of the configuration"),
 	}
 }
 
@@ -44,8 +45,17 @@ func (e engineFlags) config() (config.Config, error) {
 		}
 	}
 	cfg.Models.Dir = cmp.Or(*e.dir, cfg.Models.Dir)
-	if *e.set != "" {
-		use(&cfg, *e.set)
+	set := *e.set
+	if engine := *e.engine; engine != "" && set == "" && engine != cfg.Match.Engine {
+		if set = map[string]string{"dlib": "dlib", "onnx": "faceplugin"}[engine]; set == "" {
+			return cfg, usageError("--engine: must be dlib or onnx, not %q", engine)
+		}
+	}
+	if set != "" {
+		use(&cfg, set)
+	}
+	if *e.engine != "" && *e.engine != cfg.Match.Engine {
+		return cfg, usageError("--engine: %s does not run the model set %s, %s does", *e.engine, cfg.Models.Set, cfg.Match.Engine)
 	}
 	if err := checkModels(cfg); err != nil {
 		return cfg, fail(exitConfig, err)
@@ -63,7 +73,7 @@ func opener(cfg config.Config) func() (match.Engine, error) {
 // runCalibrate measures an engine on pictures of known people and writes the
 // error rates of its distances as a calibration.
 func runCalibrate(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("calibrate", "[--config FILE] [--models DIR] [--set SET] [--source TEXT] [--out FILE] --pictures DIR")
+	f := newFlags("calibrate", "[--config FILE] [--models DIR] [--engine ENGINE] [--set SET] [--source TEXT] [--out FILE] --pictures DIR")
 	flags := newEngineFlags(f, "that names engine and models")
 	dir := f.String("pictures", "", "`DIR` with one folder of pictures per person")
 	source := f.String("source", "", "`TEXT` that says which pictures these are; else the folder's name")

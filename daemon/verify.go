@@ -66,7 +66,7 @@ func (u *unusable) Error() string { return fmt.Sprintf("%s: %s: %s", u.file, u.r
 // runVerify compares the face on an ID with one or more live pictures. All
 // must agree, as the frames of an attempt must.
 func runVerify(ctx context.Context, args []string, out io.Writer) error {
-	f := newFlags("verify", "[--json] [--config FILE] [--models DIR] [--set SET] ID.jpg LIVE.jpg ...")
+	f := newFlags("verify", "[--json] [--config FILE] [--models DIR] [--engine ENGINE] [--set SET] ID.jpg LIVE.jpg ...")
 	asJSON := f.Bool("json", false, "print one JSON object")
 	flags := newEngineFlags(f, "with thresholds, gates and the models' folder")
 	if err := f.parse(args); err != nil {
