@@ -47,6 +47,17 @@ func Overlap(a, b image.Rectangle) float64 {
 // change their order.
 type Want func(faces []Face) int
 
+// Forget takes from faces, which have templates, those that nobody wants. It is for
+// engines that compute them with the faces.
+func (w Want) Forget(faces []Face) {
+	if len(faces) == 0 {
+		return
+	}
+	for i := w(faces); i < len(faces); i++ {
+		faces[i].Template = nil
+	}
+}
+
 // Boxes wants to know where the faces are and nothing else.
 func Boxes([]Face) int { return 0 }
 

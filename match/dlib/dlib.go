@@ -126,11 +126,7 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 		back.face(&faces[i])
 	}
 	slices.SortStableFunc(faces, largerFirst)
-	if len(faces) > 0 {
-		for i := want(faces); i < len(faces); i++ {
-			faces[i].Template = nil
-		}
-	}
+	want.Forget(faces)
 	return faces, nil
 }
 

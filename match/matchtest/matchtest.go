@@ -87,11 +87,7 @@ func (e *Engine) Faces(ctx context.Context, img image.Image, want match.Want) ([
 		}
 	}
 	slices.SortStableFunc(faces, func(a, b match.Face) int { return b.Box.Dx()*b.Box.Dy() - a.Box.Dx()*a.Box.Dy() })
-	if len(faces) > 0 {
-		for i := want(faces); i < len(faces); i++ {
-			faces[i].Template = nil
-		}
-	}
+	want.Forget(faces)
 	return faces, nil
 }
 

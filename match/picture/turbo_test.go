@@ -91,8 +91,8 @@ func TestFramesShareMemory(t *testing.T) {
 	}
 }
 
-// What is wrong with a frame is told in the same words, wherever it ends, and
-// whatever a byte of it has become.
+// A frame is refused where image/jpeg refuses it, wherever it ends, and whatever a
+// byte of it has become.
 func TestTurboLeavesWhatIsWrong(t *testing.T) {
 	for name, data := range plainJPEGs(t) {
 		for n := 1; n < len(data); n += 1 + len(data)/500 {

@@ -3,6 +3,7 @@ package matcher_test
 import (
 	"context"
 	"image"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestSomebodyWhoMustComeCloserIsFollowed(t *testing.T) {
 		for _, b := range e.shown {
 			whole = append(whole, b == image.Rect(0, 0, 640, 480))
 		}
-		if len(whole) != len(step.whole) || whole[0] != step.whole[0] || whole[len(whole)-1] != step.whole[len(step.whole)-1] {
+		if !slices.Equal(whole, step.whole) {
 			t.Errorf("%d, %s: the engine was shown %v", i, step.name, e.shown)
 		}
 	}
