@@ -123,8 +123,10 @@ func (tr *tracer) run() {
 		if errno != 0 || int(w.pid) == tr.pid && w.code <= lastOfEnds {
 			return // the process is left for its parent to wait for
 		}
+		// What was seen may be gone by now, as a kill undoes a stop; and to wait here for
+		// the process's end would be to wait for threads that are reaped by this loop.
 		var status syscall.WaitStatus
-		if _, err := syscall.Wait4(int(w.pid), &status, syscall.WALL, nil); err == nil && status.Stopped() {
+		if pid, err := syscall.Wait4(int(w.pid), &status, syscall.WALL|syscall.WNOHANG, nil); err == nil && pid > 0 && status.Stopped() {
 			tr.stopped(int(w.pid), status)
 		}
 	}
